@@ -1,0 +1,260 @@
+"""The seam every search method fits into: ask for points, tell what became of them.
+
+The contract (the conformance suite in `thalweg.testing.strategy_suite` checks the same list):
+
+1. `ask(n)` gives 0..n rows in the unit cube. No rows means "tell me something first", unless `done`.
+2. Every ticket is told exactly once, in any order and any grouping.
+3. Foreign answers (ticket -1) are survived at any time, also before the first ask; a strategy whose abilities say
+   `learns_foreign` gets better by them.
+4. Failed, timed-out and infeasible rows are survived and learnt from.
+5. Same problem, seed and calls: the same points, bit for bit on one machine.
+6. `state()` is plain data (see `thalweg.core.plain`); a twin that is started alike and restored from it continues identically.
+7. Nothing that was given is changed, and nothing that was given away changes later (arrays are read-only).
+8. Answers hold the points *as evaluated* (repaired, snapped), which is what a strategy learns from.
+
+A tricky order that every strategy survives:
+
+    strategy.start(problem, seed=1, budget=100)
+    strategy.tell(foreign)                  # before the first ask
+    a = strategy.ask(5)                     # five rows
+    b = strategy.ask(5)                     # five more, or none: nothing has been told yet
+    strategy.tell(second half of a)         # out of order, some of them failed
+    strategy.tell(b and the rest of a)      # one group over two asks
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from .batch import FOREIGN, Answers, Floats, Ints, Proposals
+from .errors import OutOfOrder, StrategyError
+from .problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a strategy can do; checked when a study is built."""
+
+    objectives: int = 1
+    """The most objectives it handles (MANY for any number)."""
+    learns_foreign: bool = False
+    """It gets better from points that it did not propose."""
+    fidelities: bool = False
+    """It proposes fidelities below 1."""
+    needs_budget: bool = False
+    """It cannot be started without a number of evaluations."""
+
+
+MANY = 1_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """What `propose` gives when there is more to say than points: see `Proposals` for the shapes."""
+
+    points: Floats
+    fidelities: Floats | None = None
+    parents: Ints | None = None
+
+
+class Strategy(ABC):
+    """A search method. Subclasses are final: write `begin`, `propose`, `learn`, and `absorb` if it learns from foreign
+    points. Options are set in `__init__`; everything set in `begin` or later is state and must be plain data (or a
+    dataclass of plain data, or a child strategy), because `state()` saves it.
+    """
+
+    abilities: ClassVar[Abilities] = Abilities()
+
+    problem: Problem
+    rng: np.random.Generator
+    budget: int | None
+
+    # --- what a method writes -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Set up the state. `self.problem`, `self.dimension`, `self.rng`, `self.seeds` and `self.budget` are set."""
+
+    @abstractmethod
+    def propose(self, n: int) -> Floats | Draft:
+        """0..n points (k, D) in [0, 1]; row i gets ticket `self.next_ticket + i`."""
+
+    @abstractmethod
+    def learn(self, answers: Answers) -> None:
+        """Learn from answers to own proposals (every ticket is one that is pending)."""
+
+    def absorb(self, answers: Answers) -> None:
+        """Learn from foreign answers (every ticket is -1)."""
+
+    @property
+    def stride(self) -> int:
+        """Rows it can give without hearing anything."""
+        return 1
+
+    @property
+    def done(self) -> bool:
+        """It will give no more rows; `why` says the reason."""
+        return False
+
+    @property
+    def why(self) -> str:
+        """The reason it is done, or what it is doing now, in words."""
+        return ""
+
+    # --- the books, final -----------------------------------------------------------------------------------------
+
+    @final
+    def start(self, problem: Problem, seed: int | np.random.SeedSequence, budget: int | None = None) -> None:
+        """Bind to a problem and begin (again: any earlier state is dropped).
+
+        Raises:
+            StrategyError: the abilities do not cover the problem.
+        """
+        self._check(problem, budget)
+        options = self.__dict__.get("_options")
+        if options is not None:
+            for name in [key for key in vars(self) if key not in options]:
+                delattr(self, name)
+        self._options = frozenset(vars(self)) | {"_options"}
+        self.problem = problem
+        self.budget = budget
+        self.dimension = problem.space.dimension
+        self.seeds = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        self.rng = np.random.default_rng(self.seeds)
+        self.next_ticket = 0
+        self._pending: set[int] = set()
+        self._books = frozenset(vars(self)) | {"_books"}
+        self.begin()
+
+    def _check(self, problem: Problem, budget: int | None) -> None:
+        kind = type(self).__name__
+        if len(problem.objectives) > self.abilities.objectives:
+            raise StrategyError(
+                f"{kind} minimises {self.abilities.objectives} objective(s), the problem has "
+                f"{len(problem.objectives)}; use strategy='nsga2', or 'random'"
+            )
+        if self.abilities.needs_budget and budget is None:
+            raise StrategyError(f"{kind} needs a number of evaluations; give max_evals")
+
+    @final
+    def ask(self, n: int) -> Proposals:
+        """0..n proposals; none means "tell me something first", unless `done`."""
+        self._must_be_started("ask")
+        drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
+        draft = drafted if isinstance(drafted, Draft) else Draft(drafted)
+        # a copy: what a strategy gives away must not change with its own arrays
+        points = np.array(draft.points, dtype=np.float64, order="C")
+        if points.ndim != 2 or points.shape[1] != self.dimension or len(points) > n:
+            raise StrategyError(
+                f"{type(self).__name__}.propose({n}) must give (k <= {n}, {self.dimension}) points, got {points.shape}"
+            )
+        np.minimum(np.maximum(points, 0.0, out=points), 1.0, out=points)
+        points.flags.writeable = False
+        first = self.next_ticket
+        self.next_ticket = last = first + len(points)
+        tickets = np.arange(first, last)
+        tickets.flags.writeable = False
+        self._pending.update(range(first, last))
+        return Proposals(tickets, points, draft.fidelities, draft.parents)
+
+    @final
+    def tell(self, answers: Answers) -> None:
+        """Hear what became of points: own ones exactly once each, foreign ones (ticket -1) at any time.
+
+        Raises:
+            OutOfOrder: a ticket that is not pending, or twice the same; nothing of the batch is learnt then.
+        """
+        self._must_be_started("tell")
+        tickets = answers.tickets.tolist()
+        if not tickets:
+            return
+        own = set(tickets)
+        if FOREIGN in own:
+            foreign = answers.tickets == FOREIGN
+            self._take(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
+            if not foreign.all():
+                self.learn(answers.rows(~foreign))
+            self.absorb(answers.rows(foreign))
+        else:
+            self._take(own, len(tickets))
+            self.learn(answers)
+
+    def _take(self, own: set[int], count: int) -> None:
+        if len(own) != count or not own <= self._pending:
+            wrong = sorted(own - self._pending)[:5]
+            raise OutOfOrder(
+                f"tell: every ticket is told once; not pending: {wrong or 'none, but some came twice'}; "
+                "results that the strategy did not propose have ticket -1"
+            )
+        self._pending -= own
+
+    def _must_be_started(self, call: str) -> None:
+        if "problem" not in self.__dict__:
+            raise OutOfOrder(f"{call}() before start(): {type(self).__name__} has no problem yet")
+
+    @property
+    @final
+    def pending(self) -> int:
+        """How many proposals were given and not yet told."""
+        return len(self._pending)
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything a twin needs to continue identically, as plain data."""
+        own = {name: _frozen(value) for name, value in vars(self).items() if name not in self._books}
+        return {"next": self.next_ticket, "pending": sorted(self._pending), "rng": _copy(self.rng), "own": own}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`; `start` must have been called with the same problem, options and budget."""
+        self._must_be_started("restore")
+        self.next_ticket = int(state["next"])
+        self._pending = set(state["pending"])
+        self.rng = _copy(state["rng"])
+        for name, value in state["own"].items():
+            setattr(self, name, _thawed(getattr(self, name, None), value))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, np.random.Generator):
+        twin = np.random.Generator(type(value.bit_generator)())
+        twin.bit_generator.state = value.bit_generator.state
+        return twin
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_copy(item) for item in value)
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Strategy):
+        return {"child": value.state() if "problem" in vars(value) else None}
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Strategy) for item in value):
+        return {"children": [_frozen(item) for item in value]}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"fields": {field.name: _frozen(getattr(value, field.name)) for field in fields(value)}}
+    return _copy(value)
+
+
+def _thawed(current: Any, data: Any) -> Any:
+    if isinstance(current, Strategy):
+        if data["child"] is not None:
+            current.restore(data["child"])
+        return current
+    if isinstance(current, (list, tuple)) and current and all(isinstance(item, Strategy) for item in current):
+        for child, item in zip(current, data["children"], strict=True):
+            _thawed(child, item)
+        return current
+    if is_dataclass(current) and not isinstance(current, type):
+        for name, value in data["fields"].items():
+            setattr(current, name, _thawed(getattr(current, name), value))
+        return current
+    return _copy(data)

@@ -1,0 +1,162 @@
+"""Anything that can be run, and how what it gives is read."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .batch import Floats, Mask
+from .errors import ObjectiveError
+from .problem import Problem
+from .program import Program
+
+
+@dataclass(slots=True)
+class Reading:
+    """One evaluation's result, read: values (minimised), the violation (>= 0), named results."""
+
+    values: tuple[float, ...]
+    violation: float = 0.0
+    components: dict[str, Any] | None = None
+
+
+class Target:
+    """An objective bound to its problem.
+
+    function: called with the parameters (and a `Context` where it takes a second positional argument), or a `Program`.
+    vectorised: the function takes columns of n points and gives n values.
+    """
+
+    def __init__(self, function: Callable[..., Any] | Program, problem: Problem, *, vectorised: bool = False) -> None:
+        self.function = function
+        self.problem = problem
+        self.vectorised = vectorised
+        self.program = function if isinstance(function, Program) else None
+        if self.program is None and not callable(function):
+            raise ObjectiveError(
+                f"objective: expected a function or a Command, got {type(function).__name__} {function!r:.60}"
+            )
+        self.wants_context = self.program is None and _takes_two(function)
+        self.asynchronous = self.program is None and _is_async(function)
+
+    @property
+    def name(self) -> str:
+        """A short name for people."""
+        return str(getattr(self.function, "__qualname__", None) or type(self.function).__name__)
+
+    def arguments(self, reals: Floats, active: Mask | None) -> list[Any]:
+        """k objects as the objective wants them (dicts, arrays or typed objects) from (k, D) decoded points."""
+        return self.problem.space.to_params(reals, active)
+
+    def read(self, raw: Any) -> Reading:
+        """One evaluation's values.
+
+        Raises:
+            ObjectiveError: not a number, a wrong count of numbers, NaN or infinite; the message says what was expected.
+        """
+        if type(raw) is float and len(self.problem.objectives) == 1 and not self.problem.constraints:
+            if raw - raw == 0.0:
+                return Reading((raw if self.problem.signs[0] > 0 else -raw,))
+            raise ObjectiveError(f"the objective gave {raw}; a finite number is expected")
+        if isinstance(raw, Mapping):
+            return self._read_named(raw)
+        values = self._numbers(raw)
+        return self._reading(values, None)
+
+    def _read_named(self, raw: Mapping[str, Any]) -> Reading:
+        names = self.problem.names
+        if len(names) == 1 and names[0] not in raw and len(raw) == 1:
+            values = [_number(next(iter(raw.values())))]
+        else:
+            missing = [name for name in names if name not in raw]
+            if missing:
+                raise ObjectiveError(
+                    f"the objective gave named values {sorted(map(str, raw))} without {missing}; "
+                    f"declare objectives={{name: 'minimize'}} with the names it gives"
+                )
+            values = [_number(raw[name], name) for name in names]
+        return self._reading(values, {str(key): _component(item) for key, item in raw.items()})
+
+    def _reading(self, values: list[float], components: dict[str, Any] | None) -> Reading:
+        for name, value in zip(self.problem.names, values, strict=True):
+            if not math.isfinite(value):
+                raise ObjectiveError(f"the objective gave {name} = {value}; a finite number is expected")
+        violation = 0.0
+        if self.problem.constraints:
+            known = dict(components or {})
+            known.update(zip(self.problem.names, values, strict=True))
+            violation = sum(constraint.violation(known) for constraint in self.problem.constraints)
+        signed = tuple(value * sign for value, sign in zip(values, self.problem.signs.tolist(), strict=True))
+        return Reading(signed, violation, components)
+
+    def _numbers(self, raw: Any) -> list[float]:
+        count = len(self.problem.objectives)
+        several = isinstance(raw, (tuple, list)) or (isinstance(raw, np.ndarray) and raw.ndim >= 1)
+        if not several:
+            values = [_number(raw)]
+        elif isinstance(raw, np.ndarray) and raw.ndim > 1 and raw.size != 1:
+            raise ObjectiveError(f"the objective gave an array of shape {raw.shape}; expected {count} number(s)")
+        else:
+            values = [_number(item) for item in (raw.ravel() if isinstance(raw, np.ndarray) else raw)]
+        if len(values) != count:
+            raise ObjectiveError(
+                f"the objective gave {len(values)} values, the problem has {count} objective(s); "
+                f"declare objectives={len(values)} (or names), or give one number"
+            )
+        return values
+
+
+def _number(raw: Any, name: str = "") -> float:
+    what = f"{name} = " if name else ""
+    if raw is None:
+        raise ObjectiveError(f"the objective gave {what}None; a number is expected: is a return missing?")
+    if isinstance(raw, (str, bytes, complex, Mapping)) or not hasattr(raw, "__float__"):
+        if not hasattr(raw, "__index__") or isinstance(raw, (str, bytes)):
+            raise ObjectiveError(
+                f"the objective gave {what}{raw!r:.60} ({type(raw).__name__}); a number is expected: convert it with float()"
+            )
+    try:
+        return float(raw)
+    except OverflowError:
+        raise ObjectiveError(f"the objective gave {what}an integer too large for a float") from None
+    except (TypeError, ValueError) as error:
+        raise ObjectiveError(f"the objective gave {what}{type(raw).__name__}, not a number: {error}") from None
+
+
+def _component(raw: Any) -> Any:
+    """A JSON-able form of a named result."""
+    if raw is None or isinstance(raw, (bool, str)):
+        return raw
+    if isinstance(raw, (int, float)):
+        return raw
+    if isinstance(raw, np.ndarray):
+        return raw.tolist()
+    if isinstance(raw, (list, tuple)):
+        return [_component(item) for item in raw]
+    if isinstance(raw, Mapping):
+        return {str(key): _component(item) for key, item in raw.items()}
+    try:
+        return float(raw)
+    except (TypeError, ValueError, OverflowError):
+        return str(raw)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a second positional argument without a default is wanted, or one named `context`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some builtins have no signature
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) >= 2 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "context")
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 (an object with an async __call__ counts)
+    inner = getattr(function, "func", function)  # functools.partial
+    return any(inspect.iscoroutinefunction(item) for item in (function, call, inner))
