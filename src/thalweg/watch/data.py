@@ -1,0 +1,155 @@
+"""What listeners and reports are handed: a run as plain columns. The engine fills it, watch never asks for more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.batch import Bytes8, Floats, Ints, Mask, Status
+from .spans import Spans
+
+Kind = Literal["float", "integer", "choice", "ordered"]
+
+
+@dataclass(slots=True, eq=False)
+class Column:
+    """One parameter (or one item of a vector parameter) over all trials.
+
+    values: (n,) float64, NaN where the parameter was not active; for choices the index into `options`.
+    kind: "float", "integer", "choice" (unordered) or "ordered" (ordered choices and booleans).
+    log: the scale the parameter is searched on.  low, high: its bounds (choices: 0 and len(options) - 1).
+    options: labels of a choice.
+    """
+
+    name: str
+    values: Floats
+    kind: Kind = "float"
+    log: bool = False
+    low: float = float("nan")
+    high: float = float("nan")
+    options: tuple[str, ...] = ()
+
+    def label(self, row: int) -> Any:
+        """The value of trial `row` for people: an option's label, an int, a float; None where it was not active."""
+        value = float(self.values[row])
+        if math.isnan(value):
+            return None
+        if self.options:
+            return self.options[int(value)]
+        return round(value) if self.kind == "integer" else value
+
+    def unit(self) -> Floats:
+        """(n,) position between the bounds, 0 to 1, on the parameter's own scale; NaN where it was not active."""
+        low, high, values = self._range()
+        if self.log and low > 0:
+            low, high, values = np.log(low), np.log(high), np.log(values)
+        width = high - low
+        return (values - low) / width if width > 0 else np.where(np.isnan(values), np.nan, 0.5)
+
+    def _range(self) -> tuple[float, float, Floats]:
+        if self.options:
+            return 0.0, float(len(self.options) - 1), self.values
+        seen = self.values[np.isfinite(self.values)]
+        low = self.low if np.isfinite(self.low) else float(seen.min(initial=0.0) if len(seen) else 0.0)
+        high = self.high if np.isfinite(self.high) else float(seen.max(initial=low) if len(seen) else 1.0)
+        return low, high, self.values
+
+
+@dataclass(slots=True, eq=False)
+class RunData:
+    """A run: n trials in the order in which they were opened, m objectives.
+
+    values: (n, m) float64 in the user's own sign, NaN where there is none.
+    statuses: (n,) int8, see `Status`.  seconds: (n,) float64 inside the objective.
+    columns: the parameters.  objectives: m names.  goals: m times "minimize" or "maximize".
+    numbers: (n,) trial numbers (None: 0..n-1).  violations: (n,) float64 >= 0, or None where nothing is constrained.
+    finished_s: (n,) seconds after the start of the run, or None.  errors: {row: message} of failed trials.
+    labels: {row: params by name} for rows whose parameters people should see otherwise than column by column
+    (permutations, subsets, vectors); usually the best row and the front.
+    cached: answers that came from the cache, beside the n trials.  reason: why this strategy, in words.
+    noisy: replicates may share parameters.  budget: evaluations allowed, or None.
+    """
+
+    values: Floats
+    statuses: Bytes8
+    seconds: Floats
+    columns: list[Column] = field(default_factory=list)
+    objectives: tuple[str, ...] = ("value",)
+    goals: tuple[str, ...] = ("minimize",)
+    numbers: Ints | None = None
+    violations: Floats | None = None
+    finished_s: Floats | None = None
+    errors: dict[int, str] = field(default_factory=dict)
+    labels: dict[int, dict[str, Any]] = field(default_factory=dict)
+    name: str = ""
+    strategy: str = ""
+    reason: str = ""
+    stop_reason: str = ""
+    budget: int | None = None
+    cached: int = 0
+    noisy: bool = False
+    spans: Spans | None = None
+
+    def __len__(self) -> int:
+        """How many trials there are."""
+        return len(self.statuses)
+
+    @property
+    def signs(self) -> Floats:
+        """(m,) +1 where small is good, -1 where large is good."""
+        return np.array([-1.0 if goal == "maximize" else 1.0 for goal in self.goals])
+
+    @property
+    def ok(self) -> Mask:
+        """(n,) True where a trial finished with finite values and violates no constraint."""
+        good = np.isfinite(self.values).all(axis=1) & (self.statuses == Status.DONE)
+        if self.violations is not None:
+            good &= ~(self.violations > 0)
+        return np.asarray(good, dtype=np.bool_)
+
+    def count(self, status: Status) -> int:
+        """How many trials have this status."""
+        return int(np.count_nonzero(self.statuses == status))
+
+    def number(self, row: int) -> int:
+        """The trial number of a row."""
+        return row if self.numbers is None else int(self.numbers[row])
+
+    def best(self) -> int | None:
+        """The row with the best first objective, the earliest of equals; None where no trial is ok."""
+        good = np.flatnonzero(self.ok)
+        if not len(good):
+            return None
+        return int(good[np.argmin(self.values[good, 0] * self.signs[0])])
+
+    def front(self) -> Ints:
+        """Rows that no other row dominates, by the first objective; of equal values the earliest row only."""
+        good = np.flatnonzero(self.ok)
+        return good[_front(self.values[good] * self.signs)]
+
+    def params(self, row: int) -> dict[str, Any]:
+        """{name: value} of one trial for people, active parameters only."""
+        if row in self.labels:
+            return self.labels[row]
+        shown = {column.name: column.label(row) for column in self.columns}
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+def _front(values: Floats) -> Ints:
+    """Indices of the non-dominated rows of (n, m) minimised values, sorted by the columns from left to right."""
+    order = np.lexsort(values.T[::-1])
+    if values.shape[1] == 2 and len(order):  # sorted by the first column: only what lowers the second one is new
+        second = values[order, 1]
+        before = np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]]))
+        return np.asarray(order[second < before], dtype=np.int64)
+    kept: list[int] = []
+    rest = order
+    while len(rest):
+        first, rest = rest[0], rest[1:]
+        kept.append(int(first))
+        # lexicographic order: nothing later dominates `first`; drop what it dominates or equals
+        rest = rest[(values[rest] < values[first]).any(axis=1)]
+    return np.array(kept, dtype=np.int64)
