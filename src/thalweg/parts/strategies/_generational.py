@@ -1,0 +1,196 @@
+"""The shared base of methods that work generation by generation: `brood` makes one, `evolve` hears it whole.
+
+Rows are matched to their slot by ticket: the generation's tickets are contiguous, so slot = ticket - first ticket.
+Answers may come in any order and grouping; a generation that is told in one group and in order is passed on as it came,
+without a copy. With `quorum` below 1 an ask may close a generation early; what comes later goes to `late`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.batch import FOREIGN, Answers, Floats, Ints
+from ...core.strategy import Strategy
+
+_OPTIONAL = {"violations": 0.0, "seconds": np.nan, "fidelities": 1.0, "noise": np.nan}
+"""Fields of Answers that may be None, and what stands for a row whose group did not have them."""
+
+
+class Generational(Strategy):
+    """Abstract: write `brood` and `evolve`; `begin` must call `super().begin()` first.
+
+    One generation: brood() -> rows are given out as asked for -> every answer is collected -> evolve(answers, slots).
+    `brood` is called by the first ask after the generation before was closed, so foreign answers told in between count.
+
+    Foreign answers wait as `guests` (the best `guest_limit`, those with values only) until the method takes them with
+    `take_guests()`; override `absorb` to do something else.
+    """
+
+    guest_limit: ClassVar[int] = 256
+    """The most foreign answers kept waiting."""
+    quorum: float = 1.0
+    """Share of a generation that must have been told before an ask may close it and begin the next one."""
+
+    @abstractmethod
+    def brood(self) -> Floats:
+        """(k, D) the next generation's points. k = 0: nothing to give now (set what makes `done` True if for good)."""
+
+    @abstractmethod
+    def evolve(self, answers: Answers, slots: Ints | slice) -> None:
+        """Learn from a generation; copy what is kept, the arrays belong to somebody else.
+
+        answers: in the order of the brood's rows, all of them unless the quorum closed the generation early.
+        slots: the brood's row of each answer: slice(None) if all are there, else (k,) indices. `array[slots]` works
+            for any array with a row per row of the brood.
+        """
+
+    def late(self, answers: Answers) -> None:
+        """Learn from answers to a generation that was closed before they came; as foreign ones unless overridden."""
+        self.absorb(answers)
+
+    # --- the books ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Set up the books; a subclass's `begin` calls this first."""
+        self.generation = 0
+        self._brood: Floats = np.empty((0, self.dimension))
+        self._first = 0
+        self._given = 0
+        self._heard = 0
+        self._stragglers = 0
+        self._got: dict[str, NDArray[Any]] = {}
+        width = len(self.problem.objectives)
+        self.guests = _no_answers(self.dimension, width)
+
+    @property
+    def stride(self) -> int:
+        """Rows left in the current generation (1 before it is made: how many there will be is not known yet)."""
+        return max(len(self._brood) - self._given, 1)
+
+    def propose(self, n: int) -> Floats:
+        """Rows of the current generation, or of the next one when everything needed has been told."""
+        given, size = self._given, len(self._brood)
+        if given == size:
+            if self._heard < size:
+                if self.quorum >= 1.0 or self._heard < self.quorum * size:
+                    return self._brood[:0]
+                self._close_early()
+            self._brood = self.brood()
+            self._first, self._heard, given = self.next_ticket, 0, 0
+            self.generation += len(self._brood) > 0
+        rows = self._brood[given : given + n]
+        self._given = given + len(rows)
+        return rows
+
+    def learn(self, answers: Answers) -> None:
+        """Collect answers; a complete generation evolves at once."""
+        size, first = len(self._brood), self._first
+        if self._stragglers:
+            current = answers.tickets >= first
+            if not current.all():
+                self._hear_late(answers.rows(~current))
+                answers = answers.rows(current)
+                if not len(answers):
+                    return
+        if len(answers) == size and answers.tickets.tolist() == list(range(first, first + size)):
+            self._heard = size
+            self.evolve(answers, slice(None))
+            return
+        self._collect(answers, size)
+        self._heard += len(answers)
+        if self._heard == size:
+            self.evolve(self._collected(slice(None)), slice(None))
+            self._got = {}
+
+    def _hear_late(self, answers: Answers) -> None:
+        self._stragglers -= len(answers)
+        self.late(answers)
+
+    def _close_early(self) -> None:
+        """The quorum is reached and somebody wants rows: evolve on what is there."""
+        heard = np.flatnonzero(self._got["tickets"] != FOREIGN)
+        self._stragglers += len(self._brood) - len(heard)
+        self.evolve(self._collected(heard), heard)
+        self._got = {}
+
+    def _collect(self, answers: Answers, size: int) -> None:
+        got = self._got
+        if not got:
+            got["tickets"] = np.full(size, FOREIGN)
+            got["points"] = np.empty((size, self.dimension))
+            got["values"] = np.empty((size, answers.values.shape[1]))
+            got["statuses"] = np.empty(size, np.int8)
+        tickets = answers.tickets
+        if len(tickets) == 1:  # basic indexing: half the time of an index array
+            slot = int(tickets[0]) - self._first
+            slots: Ints | slice = slice(slot, slot + 1)
+        else:
+            slots = tickets - self._first
+        got["tickets"][slots] = tickets
+        got["points"][slots] = answers.points
+        got["values"][slots] = answers.values
+        got["statuses"][slots] = answers.statuses
+        if answers.violations is not None:
+            self._collect_extra("violations", answers.violations, slots, size)
+        if answers.seconds is not None:
+            self._collect_extra("seconds", answers.seconds, slots, size)
+        if answers.fidelities is not None:
+            self._collect_extra("fidelities", answers.fidelities, slots, size)
+        if answers.noise is not None:
+            self._collect_extra("noise", answers.noise, slots, size)
+
+    def _collect_extra(self, name: str, column: Floats, slots: Ints | slice, size: int) -> None:
+        if name not in self._got:
+            self._got[name] = np.full((size, *column.shape[1:]), _OPTIONAL[name])
+        self._got[name][slots] = column
+
+    def _collected(self, slots: Ints | slice) -> Answers:
+        return Answers(**{name: column[slots] for name, column in self._got.items()})
+
+    # --- foreign answers ------------------------------------------------------------------------------------------
+
+    def absorb(self, answers: Answers) -> None:
+        """Keep foreign answers as guests until the method takes them."""
+        answers = answers.rows(answers.ok)
+        if not len(answers):
+            return
+        both = join(self.guests, answers)
+        if len(both) > self.guest_limit:
+            # several objectives have no single order: the latest stay
+            order = np.argsort(both.merit(), kind="stable") if both.values.shape[1] == 1 else np.arange(len(both))[::-1]
+            both = both.rows(np.sort(order[: self.guest_limit]))
+        self.guests = both
+
+    def take_guests(self) -> Answers:
+        """The waiting foreign answers (maybe none), in the order they came; they do not wait any more."""
+        taken = self.guests
+        if len(taken):
+            self.guests = _no_answers(self.dimension, taken.values.shape[1])
+        return taken
+
+
+def join(first: Answers, second: Answers) -> Answers:
+    """Both batches one after the other, as a new batch; optional fields that only one of them has are filled in."""
+    merged: dict[str, NDArray[Any]] = {}
+    for field in fields(Answers):
+        name = field.name
+        parts = [getattr(first, name), getattr(second, name)]
+        if parts[0] is None and parts[1] is None:
+            continue
+        for i, batch in enumerate((first, second)):
+            if parts[i] is None:
+                shape = (len(batch), *parts[1 - i].shape[1:])
+                parts[i] = np.full(shape, _OPTIONAL[name])
+        merged[name] = np.concatenate(parts)
+    return Answers(**merged)
+
+
+def _no_answers(dimension: int, width: int) -> Answers:
+    return Answers(
+        np.empty(0, dtype=np.int64), np.empty((0, dimension)), np.empty((0, width)), np.empty(0, dtype=np.int8)
+    )
