@@ -53,8 +53,10 @@ class Column:
         if self.options:
             return 0.0, float(len(self.options) - 1), self.values
         seen = self.values[np.isfinite(self.values)]
-        low = self.low if np.isfinite(self.low) else float(seen.min(initial=0.0) if len(seen) else 0.0)
-        high = self.high if np.isfinite(self.high) else float(seen.max(initial=low) if len(seen) else 1.0)
+        if not len(seen):
+            seen = np.array([0.0, 1.0])
+        low = self.low if np.isfinite(self.low) else float(seen.min())
+        high = self.high if np.isfinite(self.high) else float(seen.max())
         return low, high, self.values
 
 
