@@ -73,6 +73,5 @@ class MissingExtra(ThalwegError, ImportError):
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs {library}, which is not installed; "
-            f"install it with: pip install 'thalweg[{extra}]'"
+            f"{purpose} needs {library}, which is not installed; install it with: pip install 'thalweg[{extra}]'"
         )

@@ -153,7 +153,9 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # some builtins have no signature
         return False
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) >= 2 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "context")
+    return len(positional) >= 2 and (
+        positional[1].default is inspect.Parameter.empty or positional[1].name == "context"
+    )
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -1,0 +1,382 @@
+"""The space: named parameters, conditions, requirements; the one place where unit points and real values meet.
+
+Unit points (n, D) are what strategies see; reals (n, D) are what keys, caches and stores hold; `active` (n, P) says
+which of the P parameters a row uses (None: all). Inactive columns are 0.5-cells in points and NaN in reals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import feasibility, forms
+from .batch import Bytes8, Floats, Ints, Mask
+from .errors import ExpressionError, SpaceError
+from .expression import Expression
+from .layout import Layout
+from .parameter import Parameter
+
+COUNTABLE = 500_000
+"""Spaces with conditions or requirements are counted exactly up to this many combinations of the names involved."""
+
+
+class Space:
+    """What may vary.
+
+    given: a dict {name: parameter | (low, high) | [options] | constant}, a dataclass (the objective then gets the typed
+    object), [(low, high), ...] (the objective gets an array), [(name, low, high), ...], or a Space.
+    require: conditions between parameters that every evaluated point satisfies ("a + b <= 1", or functions of the
+    parameters).
+
+    Raises:
+        SpaceError: what is wrong, with the parameter's name.
+    """
+
+    def __init__(self, given: Any, *, require: Iterable[str | Callable[[Any], Any]] = ()) -> None:
+        self.parameters, self.kind, self.type = forms.parameters_of(given)
+        self.names = tuple(self.parameters)
+        self._layout = Layout(self.parameters)
+        self.dimension: int = self._layout.dimension
+        self.kinds: Bytes8 = self._layout.kinds
+        self.levels: Floats = self._layout.levels
+        self.blocks: tuple[tuple[str, slice], ...] = tuple(self._layout.blocks)
+        self._conditions = self._parse_conditions()
+        self._requirements: list[feasibility.Requirement] = []
+        self._size: int | None = None
+        self._counted = False
+        self._pool: Floats | None = None
+        self._plain = all(p.plain_float for p in self.parameters.values()) and not self._conditions
+        for condition in [require] if isinstance(require, str) or callable(require) else require:
+            self.require(condition)
+
+    @classmethod
+    def of(cls, given: Any) -> Space:
+        """`given` if it is a Space, else a Space of it."""
+        return given if isinstance(given, cls) else cls(given)
+
+    def require(self, condition: str | Callable[[Any], Any]) -> Space:
+        """Add a condition between parameters; gives the space itself.
+
+        A string is an expression over parameter names; it does not apply to points where one of them is inactive. A
+        function gets the parameters as the objective does and gives True where the point may be evaluated.
+        """
+        self._requirements.append(feasibility.requirement(condition, self.names))
+        self._counted, self._pool = False, None
+        return self
+
+    @property
+    def conditional(self) -> bool:
+        """Whether some parameter has a condition."""
+        return bool(self._conditions)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether there are requirements between parameters."""
+        return bool(self._requirements)
+
+    # --- unit points and reals ------------------------------------------------------------------------------------
+
+    def resolve(self, points: Floats) -> tuple[Floats, Floats, Mask | None]:
+        """(snapped points (n, D), reals (n, D), active (n, P) or None) of unit points (n, D)."""
+        snapped, reals = self._layout.resolve(points)
+        if not self._conditions:
+            return snapped, reals, None
+        active = self._activity(reals)
+        columns = active[:, self._layout.owner]
+        if not columns.all():
+            snapped = np.where(columns, snapped, self._rest)
+            reals = np.where(columns, reals, np.nan)
+        return snapped, reals, active
+
+    def snap(self, points: Floats) -> Floats:
+        """Points (n, D) in the middle of their cells; idempotent. Continuous columns stay as they are."""
+        return self.resolve(points)[0]
+
+    def decode(self, points: Floats) -> Floats:
+        """Reals (n, D) of unit points (n, D)."""
+        return self.resolve(points)[1]
+
+    def encode(self, reals: Floats) -> Floats:
+        """Unit points (n, D) of reals (n, D); inactive columns (NaN) get their resting value."""
+        if not self._conditions:
+            return self._layout.encode(reals)
+        missing = np.isnan(reals)
+        filled = np.where(missing, self._layout.resolve(self._rest[None])[1], reals)
+        return np.where(missing, self._rest, self._layout.encode(filled))
+
+    def active(self, reals: Floats) -> Mask | None:
+        """(n, P) which parameters each row uses; None where all are always used."""
+        if not self._conditions:
+            return None
+        inactive = np.isnan(reals)
+        filled = np.where(inactive, self._layout.resolve(self._rest[None])[1], reals)
+        return self._activity(filled)
+
+    def keys(self, reals: Floats) -> list[bytes]:
+        """One canonical key per row: the bits of the active real values."""
+        size = 8 * self.dimension
+        raw = np.ascontiguousarray(reals).tobytes()
+        return [raw[i : i + size] for i in range(0, len(raw), size)] if size else [b""] * len(reals)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """(n, D) feasible snapped points, uniform over the unit cube (given feasibility).
+
+        Raises:
+            InfeasibleSpace: no feasible point was found.
+        """
+        points = self.snap(rng.random((n, self.dimension)))
+        return feasibility.redraw(self, points, rng) if self._requirements else points
+
+    def repair(self, points: Floats, rng: np.random.Generator) -> Floats:
+        """Feasible points (n, D) near `points`; feasible ones stay as they are.
+
+        An infeasible one moves towards the nearest known feasible point until it is feasible (bisection in the unit cube).
+        """
+        return feasibility.repair(self, points, rng) if self._requirements else points
+
+    def feasible(self, reals: Floats, active: Mask | None = None) -> Mask:
+        """(n,) whether each row satisfies every requirement."""
+        result = np.ones(len(reals), dtype=np.bool_)
+        if self._requirements and len(reals):
+            if active is None:
+                active = self.active(reals)
+            for requirement in self._requirements:
+                result &= requirement.holds(self, reals, active)
+        return result
+
+    # --- values for people, objectives and stores -----------------------------------------------------------------
+
+    def to_params(self, reals: Floats, active: Mask | None = None) -> list[Any]:
+        """n dicts, arrays (D,) or typed objects, as the objective wants them; inactive ones are absent (None in objects)."""
+        if self.kind == "array":
+            return list(reals.copy())
+        if self._plain:
+            names = self.names
+            return [dict(zip(names, row, strict=True)) for row in reals.tolist()]
+        if active is None and self._conditions:
+            active = self.active(reals)
+        rows = self._rows(reals, active, "values")
+        if self.type is None:
+            return rows
+        nothing = dict.fromkeys(self.names) if active is not None else {}
+        return [self.type(**{**nothing, **row}) for row in rows]
+
+    def to_labels(self, reals: Floats, active: Mask | None = None) -> list[dict[str, Any]]:
+        """n JSON-able dicts of the active parameters, the same in every process."""
+        if self._plain:
+            names = self.names
+            return [dict(zip(names, row, strict=True)) for row in reals.tolist()]
+        if active is None and self._conditions:
+            active = self.active(reals)
+        return self._rows(reals, active, "labels")
+
+    def _rows(self, reals: Floats, active: Mask | None, method: str) -> list[dict[str, Any]]:
+        if active is None:
+            columns = [getattr(self.parameters[name], method)(reals[:, block]) for name, block in self.blocks]
+            names = self.names
+            return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        rows: list[dict[str, Any]] = [{} for _ in range(len(reals))]
+        for i, (name, block) in enumerate(self.blocks):
+            used = np.flatnonzero(active[:, i])
+            values = getattr(self.parameters[name], method)(reals[used, block])
+            for row, value in zip(used.tolist(), values, strict=True):
+                rows[row][name] = value
+        return rows
+
+    def to_columns(self, reals: Floats, active: Mask | None = None) -> Any:
+        """Columns for vectorised objectives: {name: (n,) or (n, size)}, or (n, D) for array spaces.
+
+        Inactive numbers are NaN, other inactive values None.
+        """
+        if self.kind == "array":
+            return reals.copy()
+        if active is None and self._conditions:
+            active = self.active(reals)
+        columns: dict[str, Any] = {}
+        for i, (name, block) in enumerate(self.blocks):
+            used = None if active is None or active[:, i].all() else active[:, i]
+            if used is None:
+                columns[name] = self.parameters[name].column(reals[:, block])
+                continue
+            values = self.parameters[name].column(reals[used][:, block])
+            number = values.dtype.kind in "iuf"
+            whole = np.full((len(reals), *values.shape[1:]), np.nan if number else None, float if number else object)
+            whole[used] = values
+            columns[name] = whole
+        return columns
+
+    def from_params(self, given: Sequence[Any]) -> Floats:
+        """Reals (n, D) of n points as people write them (dicts, arrays or typed objects), exactly as typed.
+
+        Raises:
+            SpaceError: a missing, unknown, inactive or impossible value, or a point that misses a requirement.
+        """
+        reals = np.full((len(given), self.dimension), np.nan)
+        for row, item in enumerate(given):
+            self._fill(reals[row], self._as_dict(item), "code", complete=False)
+        self._check_given(reals, given)
+        return reals
+
+    def from_labels(self, given: Sequence[Mapping[str, Any]]) -> Floats:
+        """Reals (n, D) of what `to_labels` gave."""
+        reals = np.full((len(given), self.dimension), np.nan)
+        if self._plain and given:
+            try:
+                reals[:] = [[item[name] for name in self.names] for item in given]
+                return reals
+            except (KeyError, ValueError, TypeError):
+                pass  # the slow way says what is wrong
+        for row, item in enumerate(given):
+            self._fill(reals[row], item, "from_label", complete=False)
+        return reals
+
+    def _as_dict(self, item: Any) -> Mapping[str, Any]:
+        if isinstance(item, Mapping):
+            return item
+        if self.type is not None and isinstance(item, self.type):
+            values = {name: getattr(item, name) for name in self.names}
+            return {name: v for name, v in values.items() if v is not None or not self.parameters[name].when}
+        if self.kind == "array" and hasattr(item, "__len__") and len(item) == self.dimension:
+            return dict(zip(self.names, np.asarray(item, dtype=np.float64).tolist(), strict=True))
+        wanted = f"an array of {self.dimension} numbers" if self.kind == "array" else f"a dict with {list(self.names)}"
+        raise SpaceError(f"a point is {wanted}, got {item!r:.80}")
+
+    def _fill(self, row: Floats, item: Mapping[str, Any], method: str, complete: bool) -> None:
+        unknown = [name for name in item if name not in self.parameters]
+        if unknown:
+            raise SpaceError(f"{unknown} are not parameters of this space; it has {list(self.names)}")
+        for name, block in self.blocks:
+            parameter = self.parameters[name]
+            if name in item:
+                try:
+                    row[block] = getattr(parameter, method)(item[name])
+                except SpaceError as error:
+                    raise SpaceError(f"parameter {name!r}: {error}") from None
+            elif parameter.width and (complete or parameter.when is None):
+                raise SpaceError(f"parameter {name!r} is missing; the point has {list(item)}")
+
+    def _check_given(self, reals: Floats, given: Sequence[Any]) -> None:
+        active = self.active(reals)
+        if active is not None:
+            columns = active[:, self._layout.owner]
+            for row, column in zip(*np.nonzero(columns & np.isnan(reals)), strict=True):
+                name = self.names[self._layout.owner[column]]
+                raise SpaceError(f"parameter {name!r} is missing, and it is active in {given[row]!r:.80}")
+            reals[~columns] = np.nan  # values of inactive parameters mean nothing
+        good = self.feasible(reals, active)
+        if not good.all():
+            row = int(np.flatnonzero(~good)[0])
+            missed = [
+                item.text for item in self._requirements if not item.holds(self, reals[row : row + 1], None).all()
+            ]
+            raise SpaceError(f"the point {given[row]!r:.80} misses the requirement {' and '.join(missed)}")
+
+    @property
+    def defaults(self) -> dict[str, Any] | None:
+        """The point made of every parameter's default; None where an active one has none."""
+        point = {name: item.default for name, item in self.parameters.items() if item.default is not None}
+        try:
+            self.from_params([point])
+        except SpaceError:
+            return None
+        return point
+
+    # --- finite spaces --------------------------------------------------------------------------------------------
+
+    @property
+    def raw_size(self) -> int | None:
+        """Combinations of all values, conditions and requirements ignored; None: not finite."""
+        total = 1
+        for parameter in self.parameters.values():
+            if parameter.count is None:
+                return None
+            total *= parameter.count
+        return total
+
+    @property
+    def size(self) -> int | None:
+        """How many different feasible points there are; None: not finite, or too many to count (see COUNTABLE)."""
+        if not self._counted:
+            self._size, self._counted = feasibility.count(self, COUNTABLE), True
+        return self._size
+
+    def cells(self, start: int, stop: int) -> Floats:
+        """Snapped points (stop - start, D) of the raw combinations with these indices (the first parameter varies fastest).
+
+        With conditions some combinations are the same point; with requirements some are infeasible.
+        """
+        return self.cells_at(np.array(range(start, stop), dtype=object if stop > 2**62 else np.int64))
+
+    def cells_at(self, index: Ints) -> Floats:
+        """Snapped points (n, D) of the raw combinations with indices (n,) in 0 .. raw_size - 1."""
+        reals = np.empty((len(index), self.dimension))
+        for name, block in self.blocks:
+            parameter = self.parameters[name]
+            if parameter.count is None:
+                raise SpaceError(f"parameter {name!r} has infinitely many values: this space has no cells")
+            reals[:, block] = parameter.cells(index % parameter.count)
+            index = index // parameter.count
+        return self.snap(self._layout.encode(reals))
+
+    # --- conditions -----------------------------------------------------------------------------------------------
+
+    def _parse_conditions(self) -> list[tuple[int, Expression]]:
+        """Conditions in an order in which every parent comes before its children."""
+        self._rest = self._layout.resolve(np.full((1, self.dimension), 0.5))[0][0]
+        waiting: dict[str, Expression] = {}
+        for name, parameter in self.parameters.items():
+            if parameter.when is not None:
+                try:
+                    condition = Expression(parameter.when)
+                    condition.require_names(self.names, "the condition")
+                except ExpressionError as error:
+                    raise SpaceError(f"parameter {name!r}: when: {error}") from None
+                waiting[name] = condition
+        ordered: list[tuple[int, Expression]] = []
+        while waiting:
+            ready = [name for name, item in waiting.items() if not set(item.names) & set(waiting)]
+            if not ready:
+                raise SpaceError(f"the conditions of {sorted(waiting)} depend on each other in a circle")
+            ordered += [(self.names.index(name), waiting.pop(name)) for name in ready]
+        return ordered
+
+    def _activity(self, reals: Floats) -> Mask:
+        active = np.ones((len(reals), len(self.names)), dtype=np.bool_)
+        known = self._columns_of({name for _, item in self._conditions for name in item.names}, reals)
+        for number, condition in self._conditions:
+            holds = np.broadcast_to(np.asarray(condition.evaluate(known), dtype=np.bool_), (len(reals),))
+            parents = [self.names.index(name) for name in condition.names]
+            active[:, number] = holds & active[:, parents].all(axis=1)
+        return active
+
+    def _columns_of(self, names: Iterable[str], reals: Floats) -> dict[str, Any]:
+        """The values of some parameters as columns, whether they are active or not."""
+        wanted = set(names)
+        filled = (
+            np.where(np.isnan(reals), self._layout.resolve(self._rest[None])[1], reals) if self._conditions else reals
+        )
+        return {name: self.parameters[name].column(filled[:, block]) for name, block in self.blocks if name in wanted}
+
+    # --- description ----------------------------------------------------------------------------------------------
+
+    def spec(self) -> dict[str, Any]:
+        """Plain data from which `from_spec` makes the same space (function requirements are named, not kept)."""
+        return {
+            "kind": self.kind,
+            "parameters": [[name, item.spec()] for name, item in self.parameters.items()],
+            "require": [item.text for item in self._requirements],
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Space:
+        """The space that `spec` described; objects without a label come back as their labels, objects as dicts."""
+        parameters = {name: forms.parameter_of_spec(item) for name, item in spec["parameters"]}
+        space = cls(parameters, require=[text for text in spec["require"] if not text.startswith("<")])
+        if spec["kind"] == "array":
+            space.kind = "array"
+        return space
+
+    def __repr__(self) -> str:
+        return f"Space({dict(self.parameters)!r})"
