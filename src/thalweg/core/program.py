@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a step did. seconds: wall; cpu_s: user + system of the whole process tree; peak_rss: bytes.
+    """What a step did. seconds: wall; cpu_s: user + system of the whole process tree, also apart; peak_rss: bytes.
 
     stdout, stderr: head and tail, bounded; the middle of a long output is dropped.
     """
@@ -39,6 +39,8 @@ class Finished:
     peak_rss: int
     stdout: str = ""
     stderr: str = ""
+    user_s: float = 0.0
+    system_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,8 +59,11 @@ class Program(ABC):
     """A program as an objective: the command evaluator runs what `plan` says and hands the outcome to `measure`."""
 
     @abstractmethod
-    def check(self) -> None:
-        """Raise CommandError before any work when it cannot run (a missing program, file or placeholder)."""
+    def check(self, names: Sequence[str] | None = None) -> None:
+        """Raise CommandError before any work when it cannot run (a missing program, file or placeholder).
+
+        names: the parameters of the space; placeholders are checked against them where they are given.
+        """
 
     @abstractmethod
     def plan(self, params: Mapping[str, Any], folder: Path, number: int) -> Plan:
