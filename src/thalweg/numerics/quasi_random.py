@@ -7,6 +7,7 @@ doi:10.1006/jcom.1998.0489. Latin hypercubes: McKay, Beckman & Conover (1979), d
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Literal
 
@@ -123,7 +124,7 @@ def scrambled(directions: Bits, rng: np.random.Generator, kind: Scramble = "line
     dimension = directions.shape[1]
     if kind == "none":
         return directions, np.zeros(dimension, dtype=np.uint64)
-    shift: Bits = rng.integers(1 << BITS, size=dimension, dtype=np.uint64)
+    shift = np.asarray(rng.integers(1 << BITS, size=dimension, dtype=np.uint64))
     if kind == "shift":
         return directions, shift
     # digit r (bit BITS-1-r) of the result = parity of row r of the matrix (ones on its diagonal) AND the digits
@@ -219,16 +220,16 @@ def _inverse_powers(squared: Floats) -> Floats:
 # --- lattices and measures --------------------------------------------------------------------------------------------
 
 
-def coprime_stride(total: int, near: float) -> int:
+def coprime_stride(total: int, near: int) -> int:
     """The number nearest to `near` (between 1 and total) that shares no divisor with `total`: stepping by it modulo
     `total` visits every index exactly once.
     """
     if total <= 2:
         return 1
-    middle = min(max(round(near), 1), total - 1)
+    middle = min(max(near, 1), total - 1)
     for distance in range(total):
         for candidate in (middle + distance, middle - distance):
-            if 0 < candidate < total and np.gcd(candidate, total) == 1:
+            if 0 < candidate < total and math.gcd(candidate, total) == 1:
                 return candidate
     return 1
 
