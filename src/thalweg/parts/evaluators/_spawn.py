@@ -1,0 +1,263 @@
+"""One external process: started without a shell, its output drained and bounded, its cost measured, its tree killable.
+
+CPU time and peak memory come from `wait4`: the kernel adds what every waited-for descendant used. Nothing runs between
+fork and exec (no `preexec_fn`), so starting is cheap and safe beside threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import select
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ...core.errors import CommandError
+from ...core.program import Finished, Step
+from ._tree import MARKER, environment, kill_tree, new_marker
+
+KEPT = 64 * 1024
+"""Bytes kept of the head, and of the tail, of each output."""
+_SAMPLES_S = (0.002, 0.01, 0.03, 0.1, 0.25)
+"""When peak memory is read from /proc after the start; the last pause repeats."""
+
+
+class Cancelled(Exception):
+    """The evaluation was cancelled; nothing of its process tree is left."""
+
+
+class Cancel:
+    """A switch that wakes a thread waiting for a process. `close` only when no thread waits any more."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.requested = False
+
+    def request(self) -> None:
+        """End what runs, and start nothing more."""
+        self.requested = True
+        if self.descriptor >= 0:
+            os.eventfd_write(self.descriptor, 1)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Bounded:
+    """The first and the last `kept` bytes of a stream of any length."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes."""
+        room = self._kept - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 2 * self._kept:
+            self._trim()
+
+    def _trim(self) -> None:
+        extra = len(self._tail) - self._kept
+        if extra > 0:
+            del self._tail[:extra]
+            self._dropped += extra
+
+    def text(self) -> str:
+        """Head and tail as text; bytes that are not UTF-8 become U+FFFD, a line says how much is missing between."""
+        self._trim()
+        middle = f"\n[... {self._dropped} bytes dropped ...]\n" if self._dropped else ""
+        return self._head.decode(errors="replace") + middle + self._tail.decode(errors="replace")
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a process is given. memory_limit: address space of each process, bytes."""
+
+    environment: dict[str, str]
+    memory_limit: int | None = None
+
+
+def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
+    """Run `step` to its end; whatever it leaves running is killed.
+
+    Raises:
+        CommandError: it could not be started; the message says why.
+        Cancelled: `cancel` was requested; its whole tree is dead by then.
+    """
+    if cancel.requested:
+        raise Cancelled
+    began = time.perf_counter()
+    footprint = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    marker = new_marker()
+    before = _pids()
+    process = _start(step, around, marker)
+    streams: dict[int, Bounded] = {}
+    out, err = Bounded(), Bounded()
+    for pipe, kept in ((process.stdout, out), (process.stderr, err)):
+        if pipe is not None:
+            os.set_blocking(pipe.fileno(), False)
+            streams[pipe.fileno()] = kept
+    try:
+        sampled = _attend(process.pid, streams, cancel)
+    except BaseException:
+        kill_tree(process.pid, marker=marker)
+        _reap(process)
+        raise
+    finally:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    if _left_behind(process.pid, marker, before):
+        kill_tree(process.pid, marker=marker)
+    used = _reap(process)
+    if cancel.requested:
+        raise Cancelled
+    return Finished(
+        step,
+        process.returncode,
+        time.perf_counter() - began,
+        used.ru_utime + used.ru_stime,
+        _peak(used.ru_maxrss, footprint, sampled),
+        out.text(),
+        err.text(),
+        user_s=used.ru_utime,
+        system_s=used.ru_stime,
+    )
+
+
+def _start(step: Step, around: Surroundings, marker: str) -> subprocess.Popen[bytes]:
+    with contextlib.ExitStack() as opened:
+
+        def file(path: Path | None, mode: str, otherwise: int) -> IO[Any] | int:
+            return otherwise if path is None else opened.enter_context(path.open(mode))
+
+        try:
+            process = subprocess.Popen(  # noqa: S603 (an argv of the user's own, no shell)
+                step.argv,
+                stdin=file(step.stdin, "rb", subprocess.DEVNULL),
+                stdout=file(step.stdout, "wb", subprocess.PIPE),
+                stderr=subprocess.PIPE,
+                env=environment(marker, around.environment),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except (OSError, ValueError) as error:
+            raise CommandError(f"cannot start {step.argv[0]!r}: {_reason(error)}") from None
+    if around.memory_limit is not None:
+        limit = (around.memory_limit, around.memory_limit)
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(process.pid, resource.RLIMIT_AS, limit)
+    return process
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return f"{getattr(error, 'filename', None) or 'it'} does not exist"
+    if number == errno.ENOEXEC:
+        return "it is not an executable file (does its first line lack '#!'?)"
+    if number == errno.E2BIG:
+        return "its arguments are too long"
+    return str(error)
+
+
+def _attend(pid: int, streams: dict[int, Bounded], cancel: Cancel) -> int:
+    """Drain until the process ends or `cancel` asks; the largest peak memory seen meanwhile, in kilobytes.
+
+    The end is the process's own (a pidfd), not the end of its output: a grandchild may hold a pipe open for ever.
+    """
+    ended = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        for descriptor in (*streams, ended, cancel.descriptor):
+            poll.register(descriptor, select.POLLIN)
+        began = time.monotonic()
+        sampled, samples, due = 0, 0, _SAMPLES_S[0]
+        while True:
+            wait = began + due - time.monotonic()
+            ready = [descriptor for descriptor, _ in poll.poll(max(0.0, wait) * 1000 + 0.5)]
+            if time.monotonic() - began >= due:
+                sampled = max(sampled, _high_water(pid))
+                samples += 1
+                due = time.monotonic() - began + _SAMPLES_S[min(samples, len(_SAMPLES_S) - 1)]
+            if cancel.descriptor in ready or cancel.requested:
+                raise Cancelled
+            for descriptor in ready:
+                if descriptor in streams and not _drain(descriptor, streams[descriptor]):
+                    poll.unregister(descriptor)
+                    streams.pop(descriptor)
+            if ended in ready:
+                for descriptor, kept in streams.items():
+                    while _drain(descriptor, kept, until_empty=True):
+                        pass
+                return sampled
+    finally:
+        os.close(ended)
+
+
+def _drain(descriptor: int, kept: Bounded, *, until_empty: bool = False) -> bool:
+    """Read once; False at the end of the stream (or, with `until_empty`, when nothing waits)."""
+    try:
+        data = os.read(descriptor, KEPT)
+    except BlockingIOError:
+        return not until_empty
+    kept.add(data)
+    return bool(data)
+
+
+def _high_water(pid: int) -> int:
+    """Peak resident memory of a running process, kilobytes; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return 0
+    _, found, rest = status.partition(b"VmHWM:")
+    return int(rest.split(None, 1)[0]) if found else 0
+
+
+def _peak(reported: int, footprint: int, sampled: int) -> int:
+    """Peak memory in bytes. The kernel counts our own pages until exec, so a report that does not exceed our own
+    footprint only says "less than that": then what was sampled stands, where there was time to sample."""
+    if reported > footprint * 1.02 + 1024 or not sampled:
+        return reported * 1024
+    return sampled * 1024
+
+
+def _reap(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used
+
+
+def _pids() -> set[str]:
+    return {name for name in os.listdir("/proc") if name.isdigit()}
+
+
+def _left_behind(root: int, marker: str, before: set[str]) -> bool:
+    """Whether `root`, which has ended, left processes running. Looks only at those that are younger than it: a look
+    at every process of a busy machine after every trial would cost more than the trial's start."""
+    needle = f"{MARKER}={marker}".encode()
+    for name in _pids() - before - {str(root)}:
+        try:
+            stat = Path(f"/proc/{name}/stat").read_bytes()
+            if int(stat[stat.rindex(b")") + 2 :].split()[3]) == root:  # its session
+                return True
+            if needle in Path(f"/proc/{name}/environ").read_bytes():
+                return True
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            continue
+    return False
