@@ -1,1 +1,73 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""What remembers: in memory, or in an SQLite file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.errors import StoreError
+from ...core.registry import resolve
+from ...core.store import Store
+
+_HERE = __name__
+
+STORES: Mapping[str, str] = {
+    "memory": f"{_HERE}.memory:MemoryStore",
+    "sqlite": f"{_HERE}.sqlite:SQLiteStore",
+}
+"""The only list of stores, by the scheme of their address."""
+
+_FILE_ENDINGS = (".db", ".sqlite", ".sqlite3")
+_FORMS = (
+    "'memory', 'sqlite:///relative.db', 'sqlite:////absolute/path.db', a path that ends in .db or .sqlite, or a Store"
+)
+
+
+def open_store(given: str | os.PathLike[str] | Store | None = None, **options: Any) -> Store:
+    """The store at an address.
+
+    given: "memory" (also None), "sqlite:///relative.db", "sqlite:////absolute/path.db", a path that ends in .db,
+    .sqlite or .sqlite3, or a Store, which is given back as it is. options: the store's own, such as durability="fast".
+
+    Raises:
+        StoreError: no such kind of store (what is not there raises, it never stands for something else), or the file
+            cannot be used.
+    """
+    if isinstance(given, Store):
+        if options:
+            raise StoreError(f"{given!r} is open already; options {sorted(options)} belong where it is made")
+        return given
+    if given is None:
+        given = "memory"
+    if not isinstance(given, (str, os.PathLike)):
+        raise StoreError(f"a store is {_FORMS}; got {given!r}")
+    text = os.fspath(given)
+    if text == "memory":
+        return _make("memory", (), options)
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        if not text.endswith(_FILE_ENDINGS):
+            raise StoreError(f"a store is {_FORMS}; got {text!r}")
+        return _make("sqlite", (text,), options)
+    if scheme in ("postgresql", "postgres"):
+        raise StoreError(
+            f"PostgreSQL stores are not available yet ({text.partition('@')[2] or text}); use 'sqlite:///…'"
+        )
+    if scheme == "sqlite":
+        if not rest.startswith("/") or len(rest) == 1:
+            raise StoreError(f"three slashes and a path expected, as in 'sqlite:///relative.db'; got {text!r}")
+        return _make("sqlite", (rest[1:],), options)
+    resolve(STORES, scheme, "store", StoreError)  # raises, and names near ones
+    raise StoreError(f"a store is {_FORMS}; got {text!r}")
+
+
+def _make(kind: str, arguments: tuple[str, ...], options: dict[str, Any]) -> Store:
+    made = resolve(STORES, kind, "store", StoreError)
+    try:
+        store = made(*arguments, **options)
+    except TypeError as error:
+        raise StoreError(f"store {kind!r}: {error}") from error
+    if not isinstance(store, Store):
+        raise StoreError(f"{made!r} is no Store")
+    return store

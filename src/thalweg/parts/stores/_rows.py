@@ -1,0 +1,277 @@
+"""Trials as rows and back: JSON text with a CRC-32 each, encoded by row, decoded in bulk.
+
+A crc starts from the row's place (study, number, status), so text in the wrong row is found as well as changed text.
+JSON has no NaN and no infinities, and SQLite turns NaN into NULL: they are the strings "nan", "inf" and "-inf" in
+`values`; in components, log lines and snapshots they take the form of `thalweg.core.plain`.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from zlib import crc32
+
+from ...core import plain
+from ...core.batch import Status
+from ...core.errors import StoreError
+from ...core.store import Finishing, Opening, StoredTrial, digest
+
+Row = tuple[int, int, bytes, int, bytes | None, int | None]
+"""number, status, opening, its crc, result, its crc: as the queries give it."""
+
+_FINAL = int(Status.DONE)
+_BULK = 1_000  # from here on a pause of the garbage collector pays
+
+
+def place(study: int, number: int, status: int = 0) -> int:
+    """Where a row's crc starts."""
+    return (study * 0x9E3779B1 + number * 8 + status) & 0xFFFFFFFF
+
+
+def crc_of(*parts: object) -> int:
+    """The crc of a row that is not a trial."""
+    return crc32("\n".join(map(str, parts)).encode())
+
+
+def to_json(value: Any, what: str) -> str:
+    """Plain data as JSON text, losing nothing.
+
+    Raises:
+        StoreError: it is not plain data.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.encode(plain.encode(value)).decode()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"{what} cannot be stored: {error}") from error
+
+
+def from_json(text: str) -> Any:
+    """What `to_json` was given."""
+    import msgspec
+
+    return plain.decode(msgspec.json.decode(text))
+
+
+def opening_rows(study: int, first: int, count: int, opening: Opening) -> Iterator[tuple[int, bytes, str, int]]:
+    """(number, digest, text, crc) of the first `count` trials.
+
+    Raises:
+        StoreError: a label of a parameter is not JSON-able.
+    """
+    import msgspec
+
+    dumps = msgspec.json.encode
+    tickets = opening.tickets[:count].tolist()
+    fidelities = opening.fidelities[:count].tolist() if opening.fidelities is not None else None
+    replicates = opening.replicates[:count].tolist() if opening.replicates is not None else None
+    for i, params in enumerate(labels_of(opening, count)):
+        body: dict[str, Any] = {"params": params, "ticket": tickets[i]}
+        fidelity = fidelities[i] if fidelities is not None else None
+        replicate = replicates[i] if replicates is not None else 0
+        if fidelity is not None:
+            body["fidelity"] = fidelity
+        if replicate:
+            body["replicate"] = replicate
+        if opening.source != "strategy":
+            body["source"] = opening.source
+        try:
+            text = dumps(body)
+            name = digest(params, fidelity, replicate)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(
+                f"trial {first + i}: parameters {params!r} are not JSON-able ({error}); give such choices labels"
+            ) from error
+        yield first + i, name, text.decode(), crc32(text, place(study, first + i))
+
+
+def labels_of(opening: Opening, count: int) -> list[dict[str, Any]]:
+    """The labels of the first `count` trials."""
+    active = opening.active[:count] if opening.active is not None else None
+    return opening.space.to_labels(opening.reals[:count], active)
+
+
+def result_bodies(finishing: Finishing) -> Iterator[dict[str, Any]]:
+    """What is stored of each ended trial, by `StoredTrial`'s names; defaults are left out."""
+    values = finishing.values.tolist()
+    seconds = finishing.seconds.tolist()
+    violations = finishing.violations.tolist() if finishing.violations is not None else None
+    started = finishing.started.tolist() if finishing.started is not None else None
+    attempts = finishing.attempts.tolist() if finishing.attempts is not None else None
+    errors, components, worker = finishing.errors, finishing.components, finishing.worker
+    for i, row in enumerate(values):
+        body: dict[str, Any] = {"values": row}
+        if seconds[i] == seconds[i]:
+            body["seconds"] = seconds[i]
+        if violations is not None and violations[i]:
+            body["violation"] = violations[i]
+        if components is not None and components[i] is not None:
+            body["components"] = components[i]
+        if i in errors:
+            body["error"] = errors[i]
+        if started is not None and started[i] == started[i]:
+            body["started_unixtime"] = started[i]
+        if attempts is not None and attempts[i] != 1:
+            body["attempt"] = attempts[i]
+        if worker:
+            body["worker"] = worker
+        yield body
+
+
+def result_rows(study: int, finishing: Finishing) -> Iterator[tuple[int, int, str, int, int]]:
+    """(number, status, text, crc, attempt) of each ended trial.
+
+    Raises:
+        StoreError: a status is not final, or components are not plain data.
+    """
+    import msgspec
+
+    dumps = msgspec.json.encode
+    numbers, statuses = finishing.numbers.tolist(), finishing.statuses.tolist()
+    for number, status, body in zip(numbers, statuses, result_bodies(finishing), strict=True):
+        check_final(number, status)
+        values = body["values"]
+        if not math.isfinite(sum(values)):
+            body["values"] = [_word(value) for value in values]
+        if not math.isfinite(body.get("violation", 0.0)):
+            body["violation"] = _word(body["violation"])
+        try:
+            if "components" in body:
+                body["components"] = plain.encode(body["components"])
+            if "error" in body:  # output of programs may hold bytes that are no text
+                body["error"] = body["error"].encode("utf-8", "replace").decode()
+            text = dumps(body)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"trial {number}: its components cannot be stored: {error}") from error
+        yield number, status, text.decode(), crc32(text, place(study, number, status)), body.get("attempt", 1)
+
+
+def check_final(number: int, status: int) -> None:
+    """Raises StoreError if `status` is not final."""
+    if status < _FINAL or status > Status.ABANDONED:
+        raise StoreError(
+            f"trial {number}: a final status (2 to 6) expected, got {status}; append takes ended trials only"
+        )
+
+
+def _word(value: float) -> float | str:
+    return value if math.isfinite(value) else repr(value)
+
+
+@cache
+def _decoders() -> tuple[Callable[[bytes], list[Any]], Callable[[bytes], list[Any]]]:
+    """Decoders of many openings and many results at once; structs unknown to the garbage collector."""
+    import msgspec
+
+    nan = float("nan")
+    opened = msgspec.defstruct(
+        "Opened",
+        [
+            ("params", dict[str, Any]),
+            ("ticket", int),
+            ("replicate", int, 0),
+            ("fidelity", float | None, None),
+            ("source", str, "strategy"),
+        ],
+        gc=False,
+    )
+    ended = msgspec.defstruct(
+        "Ended",
+        [
+            ("values", list[float]),
+            ("seconds", float, nan),
+            ("violation", float, 0.0),
+            ("components", dict[str, Any] | None, None),
+            ("error", str, ""),
+            ("started_unixtime", float, nan),
+            ("attempt", int, 1),
+            ("worker", str, ""),
+        ],
+        gc=False,
+    )
+    lax = msgspec.json.Decoder(list[ended], strict=False)  # type: ignore[valid-type]  # "nan", "inf" as floats
+    return msgspec.json.Decoder(list[opened]).decode, lax.decode  # type: ignore[valid-type]
+
+
+def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], None]) -> list[StoredTrial]:
+    """The trials in `rows`, in order; a row whose crc is wrong is told to `damaged(number, what)` and left out."""
+    if not rows:
+        return []
+    with _no_collection(len(rows)):
+        numbers, statuses, openings, opening_crcs, results, result_crcs = zip(*rows, strict=True)
+        base = place(study, 0)
+        places = [base + 8 * number for number in numbers]
+        whole = list(map(crc32, openings, places)) == list(opening_crcs)
+        if None in results:
+            whole = whole and all(_result_ok(row, base) for row in rows)
+            results = tuple(b'{"values":[]}' if result is None else result for result in results)
+        else:
+            ends = [start + status for start, status in zip(places, statuses, strict=True)]
+            whole = whole and min(statuses) >= _FINAL and list(map(crc32, results, ends)) == list(result_crcs)
+        if not whole:
+            return trials_of(study, _sound_rows(rows, base, damaged), damaged)
+        decode_openings, decode_results = _decoders()
+        opened = decode_openings(b"[" + b",".join(openings) + b"]")
+        ended = decode_results(b"[" + b",".join(results) + b"]")
+        trials = [
+            StoredTrial(
+                number,
+                a.ticket,
+                a.params,
+                status,
+                b.values,
+                b.seconds,
+                b.violation,
+                b.components,
+                b.error,
+                b.started_unixtime,
+                b.attempt,
+                a.replicate,
+                a.fidelity,
+                a.source,
+                b.worker,
+            )
+            for number, status, a, b in zip(numbers, statuses, opened, ended, strict=True)
+        ]
+    for trial, text in zip(trials, results, strict=True):
+        if b'"~"' in text and trial.components is not None:
+            trial.components = plain.decode(trial.components)
+    return trials
+
+
+def _result_ok(row: Row, base: int) -> bool:
+    number, status, _, _, result, crc = row
+    if result is None:
+        return status < _FINAL
+    return status >= _FINAL and crc32(result, (base + 8 * number + status) & 0xFFFFFFFF) == crc
+
+
+def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], None]) -> list[Row]:
+    sound = []
+    for row in rows:
+        number, _, opening, crc, _, _ = row
+        if crc32(opening, (base + 8 * number) & 0xFFFFFFFF) != crc:
+            damaged(number, "opening")
+        elif not _result_ok(row, base):
+            damaged(number, "result")
+        else:
+            sound.append(row)
+    return sound
+
+
+@contextmanager
+def _no_collection(rows: int) -> Iterator[None]:
+    """Making 100,000 objects that all stay would have the collector look at them again and again: half of the time."""
+    pause = rows >= _BULK and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
