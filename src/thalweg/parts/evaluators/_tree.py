@@ -154,17 +154,15 @@ class _Hunt:
         self.me = os.getpid()
         self.known: dict[int, int] = {}  # pid -> started
         self.unmarked: dict[int, int] = {}  # looked at, not ours (an environment does not change)
-        self.born = 0  # nothing in the tree is older than this
-        table = processes()
-        top = table.get(root)
+        self.first: dict[int, Entry] | None = processes()
+        top = self.first.get(root)
         # A root that was reaped may have given its number to a stranger: then only the marker counts.
-        self.rooted = top is not None and (root == self.me or root in descendants(self.me, table))
-        if self.rooted and top is not None:
-            self.born = top.started
+        self.rooted = top is not None and (root == self.me or root in descendants(self.me, self.first))
+        self.born = top.started if self.rooted and top is not None else 0  # nothing in the tree is older
 
     def look(self) -> dict[int, Entry]:
         """The members now, dead ones that are not reaped included."""
-        table = processes()
+        table, self.first = processes() if self.first is None else self.first, None
         banned = self._banned(table)
         members = {pid for pid, started in self.known.items() if pid in table and table[pid].started == started}
         if self.rooted and self.root in table:
@@ -230,7 +228,8 @@ def kill_tree(
     hunt = _Hunt(pid, include_root, marker, keep)
     stopped: set[int] = set()
     while True:  # freeze: until a look finds nobody new
-        new = [entry.pid for entry in hunt.look().values() if entry.alive and entry.pid not in stopped]
+        found = hunt.look()
+        new = [entry.pid for entry in found.values() if entry.alive and entry.pid not in stopped]
         if not new or time.monotonic() > until:
             break
         for member in new:
@@ -238,7 +237,6 @@ def kill_tree(
         stopped.update(new)
     pause = 0.0005
     while True:  # kill: until a look finds nobody alive
-        found = hunt.look()
         left = [entry.pid for entry in found.values() if entry.alive]
         for member in left:
             _send(member, signal.SIGKILL)
@@ -247,6 +245,7 @@ def kill_tree(
             return left
         time.sleep(pause)
         pause = min(2 * pause, 0.02)
+        found = hunt.look()
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -1,0 +1,285 @@
+"""The parent's side of the process evaluator: one supervisor, and a `Remote` per worker."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ...core.errors import EvaluatorError
+from ...core.evaluator import Job, Outcomes
+from ._tree import require_linux
+from ._wire import PIECE, UNKNOWN_EXIT, Journal, Receiver, pieces
+from ._worker import DONE, EXTRA, LOST, READY, REPORT
+
+_START_S = 120.0
+_END_S = 8.0
+_THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
+
+_BOOT = """
+import json, socket, sys
+control = socket.socket(fileno=int(sys.argv[1]))
+settings = json.loads(control.recv(1 << 20))
+sys.path[:] = settings["path"]
+from thalweg.parts.evaluators._supervisor import main
+main(control, settings)
+"""
+
+
+class LostTarget(Exception):  # noqa: N818 (an answer, not a fault)
+    """A worker could not load the objective. importing: a module or a name in one is missing there."""
+
+    def __init__(self, importing: bool, text: str) -> None:
+        super().__init__(text)
+        self.importing = importing
+
+
+class Supervisor:
+    """A running supervisor process.
+
+    payload: the pickled target, shared with the workers as memory without a name.
+    """
+
+    def __init__(self, payload: bytes, objectives: int, threads: int | None, preload: Sequence[str]) -> None:
+        require_linux("evaluator 'process'")
+        self._objectives = objectives
+        self._threads = threads
+        self._preload = list(preload)
+        self._count = 0
+        self._payload = os.memfd_create("thalweg-objective", os.MFD_CLOEXEC)
+        with open(self._payload, "wb", closefd=False) as file:
+            file.write(payload)
+        self._start()
+
+    def _start(self) -> None:
+        if not sys.executable:
+            raise EvaluatorError("evaluator 'process' starts Python, but sys.executable is empty (an embedded interpreter)")
+        environment = dict(os.environ)
+        if self._threads is not None:
+            environment.update({f"{name}_NUM_THREADS": str(self._threads) for name in _THREADS})
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, *flags, "-c", _BOOT, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # signals of the terminal are for the parent
+                env=environment,
+            )
+        path = [os.path.abspath(item) if item else os.getcwd() for item in sys.path]
+        self._control.send(json.dumps({"path": path, "preload": self._preload, "parent": os.getpid()}).encode())
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's own."""
+        return self._process.pid
+
+    def start_worker(self) -> Remote:
+        """A new worker; it loads the target by itself while the first job is on its way."""
+        self._count += 1
+        journal, descriptor = Journal.create(self._objectives)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        order = b"s%d" % self._count
+        handed = [theirs.fileno(), descriptor, self._payload]
+        try:
+            try:
+                self._hand(order, handed)
+            except ConnectionError:  # the supervisor was killed: its workers died with it
+                self._process.wait()
+                self._control.close()
+                self._start()
+                self._hand(order, handed)
+        finally:
+            theirs.close()
+            os.close(descriptor)
+        ours.setblocking(False)
+        return Remote(self._count, ours, journal)
+
+    def _hand(self, order: bytes, descriptors: list[int]) -> None:
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+        self._control.sendmsg([order], [rights])
+
+    def kill(self, remote: Remote) -> None:
+        """Have a worker's process tree ended."""
+        with contextlib.suppress(OSError):  # no supervisor, no workers
+            self._control.send(b"k%d" % remote.ident)
+
+    def _quit(self) -> None:
+        with contextlib.suppress(OSError):
+            self._control.send(b"q")
+        self._control.close()
+        os.close(self._payload)
+
+    def close(self) -> None:
+        """End the supervisor, which ends all workers; blocks for a moment."""
+        self._quit()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    async def aclose(self) -> None:
+        """The same, without blocking the loop."""
+        self._quit()
+        try:
+            await _exited(self._process.pid)
+        except TimeoutError:
+            self._process.kill()
+        self._process.wait()
+
+
+async def _exited(pid: int) -> None:
+    """Wait until process `pid` (a child, not reaped) has ended, without a thread."""
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(pid)
+    ended = loop.create_future()
+    loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+    try:
+        async with asyncio.timeout(_END_S):
+            await ended
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+class Remote:
+    """One worker, seen from here: a channel and a journal. Readers are registered per job, so loops may change."""
+
+    def __init__(self, ident: int, channel: socket.socket, journal: Journal) -> None:
+        self.ident = ident
+        self.name = ""
+        self.journal = journal
+        self._channel = channel
+        self._receiver = Receiver(channel)
+        self._extras: list[bytes] = []
+        journal.reset()
+
+    def wait_ready(self) -> None:
+        """Block until the worker has loaded the target.
+
+        Raises:
+            LostTarget: it cannot be loaded there.
+            EvaluatorError: it ended, or did not answer in two minutes.
+        """
+        self._channel.settimeout(_START_S)
+        try:
+            message = self._receiver.wait()
+        except TimeoutError:
+            raise EvaluatorError(f"a worker process has not loaded the objective within {_START_S:.0f} s") from None
+        finally:
+            self._channel.setblocking(False)
+        if not message:
+            raise EvaluatorError(
+                f"a worker process ended while it loaded the objective: {self.ending()}; "
+                "its own message is on stderr. Does importing the objective's module start something?"
+            )
+        self._ready(message)
+
+    def _ready(self, message: bytes) -> None:
+        if message[:1] == LOST:
+            raise LostTarget(message[1:2] == b"i", message[2:].decode())
+        self.name = f"pid {message[1:].decode()}"
+
+    async def run(self, message: bytes, job: Job) -> bool:
+        """Send a job and wait: True when it is done, False when the worker has ended (nothing of it is left then)."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+        self.journal.reset()
+        self._extras.clear()
+        loop.add_reader(self._channel.fileno(), self._on_packet, done, job)
+        try:
+            with contextlib.suppress(ConnectionError):  # it has ended: the reader will see that
+                await self._send(loop, message)
+            return await done
+        finally:
+            loop.remove_reader(self._channel.fileno())
+
+    async def _send(self, loop: asyncio.AbstractEventLoop, message: bytes) -> None:
+        for piece in pieces(message):
+            try:
+                self._channel.send(piece)
+            except BlockingIOError:  # its buffer is full: a long message
+                await loop.sock_sendall(self._channel, piece)
+
+    def _on_packet(self, done: asyncio.Future[bool], job: Job) -> None:
+        if done.done():
+            return
+        try:
+            message = self._receiver.receive()
+            if message is None:
+                return
+            kind = message[:1]
+            if kind in (DONE, b""):
+                done.set_result(kind == DONE)
+            elif kind == EXTRA:
+                self._extras.append(message[1:])
+            elif kind == REPORT:
+                self._answer(job, message)
+            elif kind in (READY, LOST):
+                self._ready(message)
+        except BlockingIOError:
+            pass
+        except BaseException as error:
+            done.set_exception(error)
+
+    def _answer(self, job: Job, message: bytes) -> None:
+        number, step, values = pickle.loads(message[1:])  # noqa: S301 (from our own worker)
+        stop = job.report is not None and job.report(number, step, values)
+        with contextlib.suppress(ConnectionError):
+            self._channel.send(b"\x00" + (b"1" if stop else b"0"))
+
+    def outcomes(self, constrained: bool) -> Outcomes:
+        """The rows finished so far."""
+        return self.journal.outcomes(constrained, self._extras, self.name)
+
+    async def ended(self) -> None:
+        """Wait until nothing is left of the worker, at most some seconds."""
+        loop = asyncio.get_running_loop()
+        gone = loop.create_future()
+
+        def look() -> None:
+            with contextlib.suppress(BlockingIOError):
+                try:
+                    packet = self._channel.recv(PIECE + 16)
+                except ConnectionError:
+                    packet = b""
+                if not packet and not gone.done():
+                    gone.set_result(None)
+
+        loop.add_reader(self._channel.fileno(), look)
+        try:
+            async with asyncio.timeout(_END_S):
+                await gone
+        except TimeoutError:
+            pass  # an uninterruptible process; the supervisor keeps it in its books
+        finally:
+            loop.remove_reader(self._channel.fileno())
+
+    def ending(self) -> str:
+        """How the worker ended, for people."""
+        status = self.journal.state[2]
+        if status == UNKNOWN_EXIT:
+            return "its supervisor was killed"
+        if status >= 0:
+            return f"it exited with code {status} (os._exit, or a library that ended the process)"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = "an unknown signal"
+        hint = "; out of memory?" if -status == signal.SIGKILL else ""
+        return f"it was killed by signal {-status} ({name}){hint}"
+
+    def close(self) -> None:
+        """Let go of it; an idle worker then ends by itself."""
+        self._channel.close()
+        self.journal.close()

@@ -1,0 +1,217 @@
+"""What travels between this process, the supervisor and a worker: packets on a socket, and a journal in shared memory.
+
+Packets (SOCK_SEQPACKET keeps their borders, so a dying writer never leaves half of one): a message is cut into pieces,
+each led by one byte that says whether more follow. Both ends are our own processes, the socket has no name.
+
+Journal: a header, one record per row, and a log of pickled extras (named results, errors). A worker writes a record
+before it raises the count of finished rows, so when it is killed at any instruction, the rows before are complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...core.batch import Floats, Status
+from ...core.evaluator import Job, Outcomes
+from ._chunks import MOST
+from ._rows import Row
+
+PIECE = 60_000
+_MORE, _LAST = b"\x01", b"\x00"
+
+_HEADER = struct.Struct("qqqqd")  # started, finished, log bytes, exit status, when the running row began
+_RUNNING = struct.Struct("q")
+_EXIT_AT = 24
+_ROWS_AT = 64
+_LOG_BYTES = 1 << 20
+_LENGTH = struct.Struct("q")
+UNKNOWN_EXIT = -(1 << 40)
+
+
+def pieces(message: bytes) -> Iterator[bytes]:
+    """The packets of a message."""
+    last = max(0, (len(message) - 1) // PIECE)
+    for index in range(last + 1):
+        yield (_LAST if index == last else _MORE) + message[index * PIECE : (index + 1) * PIECE]
+
+
+class Receiver:
+    """Puts packets together again."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self._parts: list[bytes] = []
+
+    def receive(self) -> bytes | None:
+        """The next message; b"" when the other end is gone; None when only a piece came.
+
+        Raises:
+            BlockingIOError: nothing there, on a non-blocking socket.
+        """
+        try:
+            packet = self.channel.recv(PIECE + 16)
+        except ConnectionError:
+            return b""
+        if not packet:
+            return b""
+        if packet[:1] == _LAST and not self._parts:
+            return packet[1:]
+        self._parts.append(packet[1:])
+        if packet[:1] == _MORE:
+            return None
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        return whole
+
+    def wait(self) -> bytes:
+        """The next whole message, on a blocking socket; b"" when the other end is gone."""
+        while (message := self.receive()) is None:
+            pass
+        return message
+
+
+def pack_job(job: Job) -> bytes:
+    """A job without its report (which stays here; whether there is one is told)."""
+    arrays = [
+        None if array is None else (array.dtype.str, array.shape, array.tobytes())
+        for array in (job.numbers, job.reals, job.active, job.fidelities, job.seeds)
+    ]
+    return pickle.dumps((arrays, job.stop_at, job.goal, job.report is not None), protocol=5)
+
+
+def unpack_job(message: bytes) -> tuple[Job, bool]:
+    """(the job, whether reports are wanted)."""
+    arrays, stop_at, goal, reports = pickle.loads(message)  # noqa: S301 (from our own parent)
+    numbers, reals, active, fidelities, seeds = (
+        None if item is None else np.frombuffer(item[2], dtype=item[0]).reshape(item[1]) for item in arrays
+    )
+    return Job(numbers, reals, active, fidelities, seeds, stop_at, goal), reports
+
+
+class Journal:
+    """The rows of the job a worker is in, in memory it shares with its parent."""
+
+    def __init__(self, descriptor: int, objectives: int) -> None:
+        self._record = struct.Struct(f"{3 + objectives}d")  # status, seconds, violation, values
+        self._width = 3 + objectives
+        self._log_at = _ROWS_AT + MOST * self._record.size
+        self._log_used = 0
+        self._memory = mmap.mmap(descriptor, self._log_at + _LOG_BYTES)
+
+    @classmethod
+    def create(cls, objectives: int) -> tuple[Journal, int]:
+        """A fresh one, and the descriptor to hand to the worker (pages cost memory only once written)."""
+        descriptor = os.memfd_create("thalweg-journal", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, _ROWS_AT + MOST * (3 + objectives) * 8 + _LOG_BYTES)
+        return cls(descriptor, objectives), descriptor
+
+    def reset(self) -> None:
+        """Before a job is sent."""
+        self._log_used = 0
+        _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, 0.0)
+
+    def begin(self, row: int, now: float) -> None:
+        """The worker begins row `row` (at `time.perf_counter()` = now, one clock for all processes)."""
+        struct.pack_into("d", self._memory, 32, now)
+        _RUNNING.pack_into(self._memory, 0, row + 1)
+
+    def write(self, index: int, row: Row, seconds: float) -> bytes | None:
+        """The worker finished row `index`; gives the extras when they do not fit and have to be sent."""
+        self._record.pack_into(
+            self._memory, _ROWS_AT + index * self._record.size, row.status, seconds, row.violation, *row.values
+        )
+        spill = None
+        if row.components is not None or row.error is not None:
+            spill = self._note(pickle.dumps((index, row.components, row.error), protocol=5))
+        if spill is None:
+            self.finished(index)
+        return spill
+
+    def finished(self, index: int) -> None:
+        """Row `index` is complete."""
+        _RUNNING.pack_into(self._memory, 8, index + 1)
+
+    def _note(self, extra: bytes) -> bytes | None:
+        end = self._log_used + _LENGTH.size + len(extra)
+        if end > _LOG_BYTES:
+            return extra
+        at = self._log_at + self._log_used
+        self._memory[at : at + _LENGTH.size] = _LENGTH.pack(len(extra))
+        self._memory[at + _LENGTH.size : at + _LENGTH.size + len(extra)] = extra
+        self._log_used = end
+        _RUNNING.pack_into(self._memory, 16, end)
+        return None
+
+    @property
+    def state(self) -> tuple[int, int, int, float]:
+        """(rows started, rows finished, exit status, when the last started row began)."""
+        started, finished, _, status, began = _HEADER.unpack_from(self._memory, 0)
+        return started, finished, status, began
+
+    def outcomes(self, constrained: bool, extras: list[bytes], worker: str) -> Outcomes:
+        """The finished rows. extras: those that were sent."""
+        finished = self.state[1]
+        flat = np.frombuffer(self._memory, dtype=np.float64, count=finished * self._width, offset=_ROWS_AT)
+        table: Floats = flat.reshape(finished, self._width).copy()
+        del flat
+        made = Outcomes(
+            table[:, 3:], table[:, 0].astype(np.int8), table[:, 1], table[:, 2] if constrained else None, worker=worker
+        )
+        for extra in [*extras, *self._notes()]:
+            index, components, error = pickle.loads(extra)  # noqa: S301 (from our own worker)
+            if index >= finished:
+                continue
+            if components is not None:
+                made.components = [None] * finished if made.components is None else made.components
+                made.components[index] = components
+            if error is not None:
+                made.errors[index] = error
+        return made
+
+    def _notes(self) -> Iterator[bytes]:
+        used = _RUNNING.unpack_from(self._memory, 16)[0]
+        at = self._log_at
+        while at < self._log_at + used:
+            length = _LENGTH.unpack_from(self._memory, at)[0]
+            yield self._memory[at + _LENGTH.size : at + _LENGTH.size + length]
+            at += _LENGTH.size + length
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with contextlib.suppress(BufferError):
+            self._memory.close()
+
+
+def note_exit(descriptor: int, status: int) -> None:
+    """The supervisor writes how a worker ended into its journal."""
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, _RUNNING.pack(status), _EXIT_AT)
+
+
+def append_failure(outcomes: Outcomes, error: str, seconds: float) -> Outcomes:
+    """`outcomes` and one failed row after it."""
+    last = Outcomes.failed(1, outcomes.values.shape[1], error, seconds)
+    count = len(outcomes)
+    return Outcomes(
+        np.concatenate([outcomes.values, last.values]),
+        np.concatenate([outcomes.statuses, np.array([Status.FAILED], dtype=np.int8)]),
+        np.concatenate([outcomes.seconds, last.seconds]),
+        None if outcomes.violations is None else np.append(outcomes.violations, 0.0),
+        None if outcomes.components is None else [*outcomes.components, None],
+        {**outcomes.errors, count: error},
+        outcomes.worker,
+    )
+
+
+def loads(payload: bytes) -> Any:
+    """The target that was pickled for the workers."""
+    return pickle.loads(payload)  # noqa: S301 (from our own parent, through memory without a name)

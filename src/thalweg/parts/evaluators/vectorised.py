@@ -1,0 +1,179 @@
+"""One call for many points: the objective takes columns and gives a value per row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ...core.batch import Floats, Status
+from ...core.errors import EvaluatorError, ObjectiveError
+from ...core.evaluator import Evaluator, Job, Outcomes
+from ...core.target import Target
+from ._rows import Row, Rows, describe, failed, opened, row_of
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    job: Job
+    columns: Any
+
+
+class Vectorised(Evaluator):
+    """Calls the objective with blocks of up to `rows` points, in this thread. Not killable.
+
+    The objective gets what `Space.to_columns` gives: {name: (n,), or (n, size) for vectors}, or (n, D) for array
+    spaces. It gives (n,), or (n, m) for m objectives, or {name: (n,)} with named results.
+
+    A row that is NaN or infinite is a failed row, the others are kept. When a call raises, the block is halved and both
+    halves are called again, down to single rows, so that exactly the bad rows fail (b bad rows among n cost about
+    2 b log2(n) further calls). A result of a wrong shape fails the whole block. Time is split evenly over a call's rows.
+    """
+
+    suspends = False
+
+    def __init__(self, rows: int = 1024) -> None:
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+            raise EvaluatorError(f"evaluator 'vectorised': rows must be a count of at least 1, got {rows!r}")
+        self._rows = rows
+        self._target: Target | None = None
+
+    @property
+    def slots(self) -> int:
+        """One: the caller's thread."""
+        return 1
+
+    @property
+    def rows(self) -> int:
+        """Points per call."""
+        return self._rows
+
+    def open(self, target: Target) -> None:
+        """Get ready to call `target.function` with columns."""
+        if target.program is not None:
+            raise EvaluatorError(f"evaluator 'vectorised' calls Python functions, {target.name} is a program: use 'command'")
+        if not target.vectorised:
+            raise EvaluatorError(
+                f"evaluator 'vectorised' gives the objective columns of many points, but {target.name} was not said to "
+                "take them: pass vectorised=True if it does, or use another evaluator ('inline', 'process')"
+            )
+        if target.asynchronous:
+            raise EvaluatorError(f"evaluator 'vectorised' calls plain functions, {target.name} is an async def: use 'async'")
+        if target.wants_context:
+            raise EvaluatorError(
+                f"{target.name} takes a second argument (the context of one evaluation), a vectorised objective gets "
+                "columns only: drop the argument, or use an evaluator that works row by row"
+            )
+        self._target = target
+
+    def prepare(self, job: Job) -> _Block:
+        """Make the columns."""
+        return _Block(job, opened(self._target).problem.space.to_columns(job.reals, job.active))
+
+    async def evaluate(self, prepared: Any) -> Outcomes:
+        """Call the objective with the whole block (and with halves of what raises)."""
+        target = opened(self._target)
+        job, columns = prepared.job, prepared.columns
+        rows = Rows(target)
+        todo = [(0, len(job))]  # a stack, so that rows come in order
+        while todo:
+            first, last = todo.pop()
+            began = perf_counter()
+            whole = last - first == len(job)
+            try:
+                raw = target.function(columns if whole else _part(columns, slice(first, last)))  # type: ignore[operator]
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                if last - first > 1:
+                    middle = (first + last) // 2
+                    todo += [(middle, last), (first, middle)]
+                    continue
+                rows.add(failed(target, describe(error)), perf_counter() - began)
+            else:
+                seconds = perf_counter() - began
+                if whole and (fast := _plain(target, raw, last - first, seconds)) is not None:
+                    return fast
+                for row in _read(target, raw, last - first):
+                    rows.add(row, seconds / (last - first))
+            if perf_counter() >= job.stop_at:
+                break
+        return rows.outcomes()
+
+    async def aclose(self) -> None:
+        """Forget the target."""
+        self._target = None
+
+
+def _part(columns: Any, rows: slice) -> Any:
+    if isinstance(columns, Mapping):
+        return {name: column[rows] for name, column in columns.items()}
+    return columns[rows]
+
+
+def _plain(target: Target, raw: Any, count: int, seconds: float) -> Outcomes | None:
+    """The short way: a float array without names or constraints."""
+    problem = target.problem
+    width = len(problem.objectives)
+    if problem.constraints or not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiu":
+        return None
+    if raw.shape not in ((count, width), (count,)) or (raw.ndim == 1 and width != 1):
+        return None
+    values = raw.reshape(count, width) * problem.signs
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    statuses = np.full(count, Status.DONE, dtype=np.int8)
+    statuses[bad] = Status.FAILED
+    errors = {index: f"ObjectiveError: {_not_finite(raw.reshape(count, width)[index])}" for index in bad.tolist()}
+    values[bad] = np.nan
+    return Outcomes(values.astype(np.float64), statuses, np.full(count, seconds / max(count, 1)), errors=errors)
+
+
+def _not_finite(row: Floats) -> str:
+    shown = row[0] if len(row) == 1 else row.tolist()
+    return f"the objective gave {shown} for this row; finite numbers are expected"
+
+
+def _read(target: Target, raw: Any, count: int) -> list[Row]:
+    """Rows from whatever came back; one error for all of them when its shape is wrong."""
+    try:
+        return [row_of(target, item) for item in _items(target, raw, count)]
+    except ObjectiveError as error:
+        row = failed(target, f"{type(error).__name__}: {error}")
+    except Exception as error:  # ragged lists, objects that cannot become arrays
+        row = failed(target, describe(error))
+    return [row] * count
+
+
+def _items(target: Target, raw: Any, count: int) -> list[Any]:
+    """`count` raw results, one per row.
+
+    Raises:
+        ObjectiveError: the shape does not fit.
+    """
+    width = len(target.problem.objectives)
+    if isinstance(raw, Mapping):
+        named = {str(name): _column(column, count, f"{name!r}") for name, column in raw.items()}
+        return [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+    what = f"an array ({count},)" if width == 1 else f"an array ({count}, {width})"
+    if raw is None:
+        raise ObjectiveError(f"the vectorised objective gave None; expected {what}: is a return missing?")
+    array = np.asarray(raw)
+    if array.shape == (count,) and width == 1:
+        return list(array)
+    if array.shape == (count, width):
+        return [tuple(row) for row in array] if width > 1 else list(array[:, 0])
+    swapped = array.shape == (width, count)
+    hint = "; it looks transposed: use np.column_stack" if swapped else "; does it treat every row by itself?"
+    raise ObjectiveError(f"the vectorised objective gave shape {array.shape}; expected {what}{hint}")
+
+
+def _column(column: Any, count: int, name: str) -> list[Any]:
+    array = np.asarray(column)
+    if array.ndim >= 1 and array.shape[0] == count:
+        return list(array)
+    raise ObjectiveError(
+        f"the vectorised objective gave {name} with shape {array.shape}; expected one entry for each of {count} rows"
+    )
