@@ -43,13 +43,14 @@ class Column:
 
     def unit(self) -> Floats:
         """(n,) position between the bounds, 0 to 1, on the parameter's own scale; NaN where it was not active."""
-        low, high, values = self._range()
+        low, high, values = self.range()
         if self.log and low > 0:
             low, high, values = np.log(low), np.log(high), np.log(values)
         width = high - low
         return (values - low) / width if width > 0 else np.where(np.isnan(values), np.nan, 0.5)
 
-    def _range(self) -> tuple[float, float, Floats]:
+    def range(self) -> tuple[float, float, Floats]:
+        """(low, high, values): the bounds, or the extremes seen where there are none."""
         if self.options:
             return 0.0, float(len(self.options) - 1), self.values
         seen = self.values[np.isfinite(self.values)]
