@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
@@ -97,8 +98,8 @@ class Command(Program):
 
     @property
     def objectives(self) -> dict[str, Literal["minimize", "maximize"]]:
-        """{name: goal} of the declared objectives; empty for a single one given as `value`."""
-        return {} if list(self._goals) == ["value"] else dict(self._goals)
+        """{name: goal} of the declared objectives; empty for a single one given as `value`, which is minimised."""
+        return {} if self._goals == {"value": "minimize"} else dict(self._goals)
 
     # --- before any work ------------------------------------------------------------------------------------------
 
@@ -166,6 +167,13 @@ class Command(Program):
         """The command line for `params`, as one would type it."""
         first = instance or (self.instances[0] if self.instances else "")
         return self.template.argv({"out": out, "folder": ".", "number": 0, "instance": first, **params})
+
+    def line(self, params: Mapping[str, Any], out: str = "out", instance: str | None = None) -> str:
+        """The same as text for a shell: quoted where needed, redirections included."""
+        first = instance or (self.instances[0] if self.instances else "")
+        stdin, stdout = self.template.files({"out": out, "folder": ".", "number": 0, "instance": first, **params})
+        more = [f"{sign} {shlex.quote(str(path))}" for sign, path in (("<", stdin), (">", stdout)) if path is not None]
+        return " ".join([shlex.join(self.argv(params, out, instance)), *more])
 
     def plan(self, params: Mapping[str, Any], folder: Path, number: int) -> Plan:
         """Every instance: `repeats` times prepare and run, then verify; cleanup at the end."""

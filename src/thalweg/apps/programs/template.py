@@ -12,7 +12,8 @@ An element vanishes when it mentions parameters and every one of them is inactiv
 is left of it. Floats are written with the fewest digits that read back equal, integers as integers, booleans as
 true / false.
 A text value that begins with "-" is refused where it would start an element, because the program would take it for an
-option; join it to a flag (--name={value}) or put it after "--". Numbers may be negative anywhere.
+option: join it to a flag (--name={value}), put it after "--", or allow it on purpose with {name:-}. Numbers may be
+negative anywhere.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def render_value(value: Any, form: str, name: str) -> str:
             text = _boolean(value, form)
         elif isinstance(value, (list, tuple)):
             text = (form or ",").join(render_value(item, "", name) for item in value)
-        elif form:
+        elif form and not (form == "-" and isinstance(value, str)):
             text = format(value, form)
         else:
             text = repr(value) if isinstance(value, float) else str(value)
@@ -219,10 +220,11 @@ class Template:
         if not text and own and all(isinstance(values[item.name], bool) for item in own):
             return None
         first = next((piece for piece, made in zip(pieces, texts, strict=True) if made), None)
-        if guarded and text.startswith("-") and isinstance(first, Field) and isinstance(values[first.name], str):
+        risky = isinstance(first, Field) and isinstance(values[first.name], str) and first.form != "-"
+        if guarded and text.startswith("-") and risky and isinstance(first, Field):
             raise CommandError(
-                f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; "
-                f"join it to a flag (--{first.name}={{{first.name}}}) or put it after '--'"
+                f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; join "
+                f"it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it: {{{first.name}:-}}"
             )
         return text
 
