@@ -270,6 +270,15 @@ def _translated(path: Path) -> Iterator[None]:
     """SQLite's errors as ours, with a cure."""
     import apsw
 
+    try:
+        yield
+    except apsw.Error as error:
+        raise StoreError(f"{path}: {error}: {_cure(error)}") from error
+
+
+def _cure(error: apsw.Error) -> str:
+    import apsw
+
     cures: list[tuple[type[apsw.Error], str]] = [
         (apsw.NotADBError, "this is not an SQLite file; give the path of a new file"),
         (apsw.CorruptError, "the file is damaged; copy it, then salvage it with: sqlite3 FILE .recover"),
@@ -279,8 +288,4 @@ def _translated(path: Path) -> Iterator[None]:
         (apsw.CantOpenError, "it cannot be opened; check the folder's permissions and the number of open files"),
         (apsw.IOError, "the disk reports errors; check it and its space, then resume: what was acknowledged is safe"),
     ]
-    try:
-        yield
-    except apsw.Error as error:
-        cure = next((text for kind, text in cures if isinstance(error, kind)), "this is unexpected; please report it")
-        raise StoreError(f"{path}: {error}: {cure}") from error
+    return next((text for kind, text in cures if isinstance(error, kind)), "this is unexpected; please report it")

@@ -202,7 +202,7 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
     """The trials in `rows`, in order; a row whose crc is wrong is told to `damaged(number, what)` and left out."""
     if not rows:
         return []
-    with _no_collection(len(rows)):
+    with no_collection(len(rows) >= _BULK):
         numbers, statuses, openings, opening_crcs, results, result_crcs = zip(*rows, strict=True)
         base = place(study, 0)
         places = [base + 8 * number for number in numbers]
@@ -217,7 +217,8 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
             return trials_of(study, _sound_rows(rows, base, damaged), damaged)
         decode_openings, decode_results = _decoders()
         opened = decode_openings(b"[" + b",".join(openings) + b"]")
-        ended = decode_results(b"[" + b",".join(results) + b"]")
+        text = b"[" + b",".join(results) + b"]"
+        ended = decode_results(text)
         trials = [
             StoredTrial(
                 number,
@@ -238,9 +239,10 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
             )
             for number, status, a, b in zip(numbers, statuses, opened, ended, strict=True)
         ]
-    for trial, text in zip(trials, results, strict=True):
-        if b'"~"' in text and trial.components is not None:
-            trial.components = plain.decode(trial.components)
+    if b'"~"' in text:
+        for trial in trials:
+            if trial.components is not None:
+                trial.components = plain.decode(trial.components)
     return trials
 
 
@@ -265,9 +267,9 @@ def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], No
 
 
 @contextmanager
-def _no_collection(rows: int) -> Iterator[None]:
+def no_collection(wanted: bool = True) -> Iterator[None]:
     """Making 100,000 objects that all stay would have the collector look at them again and again: half of the time."""
-    pause = rows >= _BULK and gc.isenabled()
+    pause = wanted and gc.isenabled()
     if pause:
         gc.disable()
     try:

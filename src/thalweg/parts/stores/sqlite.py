@@ -26,7 +26,7 @@ from ...core.store import Entry, Finishing, Opening, Store, StoredTrial, StudyRe
 from ._common import check_lengths, never_opened, renumbered, stamp, unknown_study
 from ._database import Database
 from ._queries import queries
-from ._rows import crc_of, from_json, opening_rows, result_rows, to_json, trials_of
+from ._rows import crc_of, from_json, no_collection, opening_rows, result_rows, to_json, trials_of
 
 if TYPE_CHECKING:
     import apsw
@@ -215,15 +215,20 @@ class SQLiteStore(Store):
 
     def since(self, study: int, version: int = 0) -> tuple[list[StoredTrial], int]:
         """See `Store.since`. Damaged rows are left out, with a RuntimeWarning."""
-        with self._database.reading() as connection:
-            newest = self._counter(connection, study).version
-            if version >= newest:
-                return [], newest
-            if version <= 0:
-                rows = _all(connection, self._sql["all_trials"], (study,))
-            else:
-                rows = _all(connection, self._sql["changed_trials"], (study, version))
-        return trials_of(study, rows, lambda number, what: self._warn(study, f"trial {number}: its {what}")), newest
+
+        def damaged(number: int, what: str) -> None:
+            self._warn(study, f"trial {number}: its {what}")
+
+        with no_collection():
+            with self._database.reading() as connection:
+                newest = self._counter(connection, study).version
+                if version >= newest:
+                    return [], newest
+                if version <= 0:
+                    rows = _all(connection, self._sql["all_trials"], (study,))
+                else:
+                    rows = _all(connection, self._sql["changed_trials"], (study, version))
+            return trials_of(study, rows, damaged), newest
 
     def lookup(self, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, StoredTrial]:
         """See `Store.lookup`. A trial with values goes before one without, then the oldest; abandoned ones are no
