@@ -1,0 +1,141 @@
+"""Portfolio: several strategies share one budget and one history; who finds improvements gets more of the budget.
+
+Turns are given by the area-under-the-curve bandit of Fialho, Schoenauer & Sebag 2010 (doi:10.1145/1830483.1830501), used
+by OpenTuner (Ansel et al. 2014, doi:10.1145/2628071.2628092): it looks at when improvements came, not at how large they
+were, so the objective's scale does not matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.batch import Answers, Floats
+from ...core.errors import StrategyError
+from ...core.strategy import Draft
+from ._composite import Child, Composite, as_foreign, joined
+
+
+class Portfolio(Composite):
+    """Several strategies take turns; each hears the others' answers as foreign ones.
+
+    children: strategies by name, class or object (none: "cmaes", "de", "nelder_mead").
+    window: answers that count for a strategy's score.  explore: weight of the bandit's exploration term.
+    cost: "evaluations", or "seconds" (improvement per second of evaluation; then who gets a turn depends on timing).
+    turn: the least rows of a turn (a turn has at least the strategy's `stride`, at most 256 rows).
+
+    Memory: `window` numbers for each strategy, and what the strategies keep.
+    """
+
+    keeps_archive = False
+
+    def __init__(
+        self,
+        *children: Child,
+        window: int = 100,
+        explore: float = 0.1,
+        cost: str = "evaluations",
+        turn: int = 1,
+    ) -> None:
+        super().__init__(*(children or ("cmaes", "de", "nelder_mead")))
+        if cost not in ("evaluations", "seconds"):
+            raise StrategyError(f"Portfolio: cost is 'evaluations' or 'seconds', got {cost!r}")
+        if window < 1 or turn < 1 or not explore >= 0:
+            raise StrategyError(f"Portfolio: window, turn >= 1 and explore >= 0, got {window}, {turn}, {explore}")
+        self.window, self.explore, self.cost, self.turn = window, explore, cost, turn
+
+    def begin(self) -> None:
+        """Every child starts; the first turns go round in the order given."""
+        super().begin()
+        count = len(self.children)
+        self.gains: list[list[float]] = [[] for _ in range(count)]  # newest last: 1.0 where an answer was a new best
+        self.spent: list[list[float]] = [[] for _ in range(count)]  # its cost
+        self.turns = [0] * count
+        self.holder = 0  # whose turn it is
+        self.left = 0  # rows left in it
+        for which in range(count):
+            # a method that plans by its budget plans for its fair share, and one for which that is a guess loses little
+            self.start_child(which, None if self.budget is None else max(1, -(-self.budget // count)), warm=False)
+
+    # --- the bandit -----------------------------------------------------------------------------------------------
+
+    def score(self, which: int) -> float:
+        """Area under the curve of improvements (newest weigh most) per cost, plus exploration."""
+        gains = np.array(self.gains[which])
+        if not len(gains):
+            return np.inf
+        weights = np.arange(1.0, len(gains) + 1.0)
+        area = float(gains @ weights / weights.sum())
+        if self.cost == "seconds":
+            costs = [np.mean(spent) for spent in self.spent if spent]
+            area *= float(np.mean(costs) / max(float(np.mean(self.spent[which])), 1e-9))
+        seen = sum(map(len, self.gains))
+        return area + self.explore * float(np.sqrt(2.0 * np.log(max(seen, 2)) / len(gains)))
+
+    def order(self) -> list[int]:
+        """Live children, the one to ask first in front; ties by fewest turns, then by place."""
+        live = [which for which in range(len(self.children)) if self.live(which)]
+        return sorted(live, key=lambda which: (-self.score(which), self.turns[which], which))
+
+    def propose(self, n: int) -> Floats | Draft:
+        """Rows of whose turn it is; where a child waits for answers, the next one fills in."""
+        drafts: list[Draft] = []
+        given = 0
+        blocked: set[int] = set()
+        while given < n:
+            if self.left < 1 or self.holder in blocked or not self.live(self.holder):
+                ready = [which for which in self.order() if which not in blocked]
+                if not ready:
+                    break
+                self.holder = ready[0]
+                self.turns[self.holder] += 1
+                self.left = min(max(self.turn, self.children[self.holder].stride), 256)
+            draft = self.ask_child(self.holder, min(n - given, self.left), given)
+            if draft is None:
+                blocked.add(self.holder)
+                continue
+            drafts.append(draft)
+            given += len(draft.points)
+            self.left -= len(draft.points)
+        return joined(drafts, self.dimension)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def learn(self, answers: Answers) -> None:
+        """Tell each child its own answers, and the others' as foreign ones; then keep the score."""
+        whose = np.array([self.routes[ticket][0] for ticket in answers.tickets.tolist()])
+        improved = self._improvements(answers)
+        seconds = answers.seconds if answers.seconds is not None else np.ones(len(answers))
+        super().learn(answers)
+        for which, child in enumerate(self.children):
+            mine = whose == which
+            self.gains[which] = [*self.gains[which], *improved[mine].tolist()][-self.window :]
+            if self.cost == "seconds":
+                costs = np.nan_to_num(seconds[mine], nan=1.0).tolist()
+                self.spent[which] = [*self.spent[which], *costs][-self.window :]
+            if not mine.all() and self.live(which) and child.abilities.learns_foreign:
+                child.tell(as_foreign(answers.rows(~mine)))
+
+    def _improvements(self, answers: Answers) -> Floats:
+        """(k,) 1.0 where an answer is better than everything before it, in any objective."""
+        if answers.values.shape[1] == 1:
+            values = answers.merit()[:, None]
+        else:
+            values = np.where(np.isfinite(answers.values), answers.values, np.inf)
+        before = np.minimum.accumulate(np.vstack([self.bests[None, :], values]), axis=0)[:-1]
+        return np.asarray((values < before).any(axis=1), dtype=np.float64)
+
+    @property
+    def stride(self) -> int:
+        """What the live children can give together."""
+        return max(1, sum(child.stride for which, child in enumerate(self.children) if self.live(which)))
+
+    @property
+    def done(self) -> bool:
+        """Every child is done."""
+        return all(child.done for child in self.children)
+
+    @property
+    def why(self) -> str:
+        """Who got how many turns."""
+        shares = ", ".join(f"{self.label(which)} {turns}" for which, turns in enumerate(self.turns))
+        return ("all are done; " if self.done else "") + f"turns: {shares}"
