@@ -43,13 +43,42 @@ def test_the_first_iterations_are_scipys():
     optimize.direct(lambda x: seen.append(x) or float(branin(x[None])[0]), [(0, 1)] * 2, maxfun=60, maxiter=10**6)
     strategy, mine, compared = DirectL(), set(), 0
     strategy.start(cube(2), 0)
-    while len(mine) < 50:
+    while len(mine) < 32:
         assert {tuple(np.round(p, 9)) for p in seen[: len(mine)]} == mine  # at the end of every iteration
         proposals = strategy.ask(100)
         mine |= {tuple(np.round(p, 9)) for p in proposals.points}
         strategy.tell(answer(strategy, proposals, branin))
         compared += 1
-    assert compared >= 6
+    assert compared >= 7
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_what_is_divided_is_potentially_optimal(kind):
+    """Against definition 3.1 taken literally: some K > 0 makes the box best and promises epsilon."""
+    strategy, divided = kind(), 0
+    strategy.start(cube(3), 0)
+    choose = strategy._choose
+
+    def checked():
+        tops = {size: heap[0][0] for size, heap in strategy._heaps.items()}
+        chosen = choose()
+        found = {strategy.measure(strategy._depths[box]) for box in chosen}
+        expected = set()
+        for size, value in tops.items():
+            least = max([(value - w) / (size - z) for z, w in tops.items() if z < size], default=0.0)
+            most = min([(w - value) / (z - size) for z, w in tops.items() if z > size], default=np.inf)
+            promise = -np.inf if most == np.inf else value - most * size
+            if most >= least and most > 0 and promise <= strategy.floor - 1e-4 * abs(strategy.floor):
+                expected.add(size)
+        assert found == expected
+        return chosen
+
+    strategy._choose = checked
+    for _ in range(40):
+        proposals = strategy.ask(1000)
+        divided += len(proposals)
+        strategy.tell(answer(strategy, proposals, rosenbrock))
+    assert divided > 300
 
 
 @pytest.mark.parametrize("kind", BOTH)
