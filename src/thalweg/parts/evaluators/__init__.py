@@ -24,7 +24,9 @@ EVALUATORS: dict[str, str] = {
 }
 
 
-def make_evaluator(given: str | Evaluator | type[Evaluator], *, workers: int | None = None, **options: Any) -> Evaluator:
+def make_evaluator(
+    given: str | Evaluator | type[Evaluator], *, workers: int | None = None, **options: Any
+) -> Evaluator:
     """An evaluator from its name, its class, or itself.
 
     workers: evaluations at once; None leaves the evaluator's own default.
@@ -36,12 +38,15 @@ def make_evaluator(given: str | Evaluator | type[Evaluator], *, workers: int | N
     if isinstance(given, Evaluator):
         if options or (workers is not None and workers != given.slots):
             raise EvaluatorError(
-                f"{type(given).__name__} is made already, with {given.slots} worker(s); give workers and options to its class"
+                f"{type(given).__name__} is made already, with {given.slots} worker(s); "
+                "give workers and options to its class"
             )
         return given
     kind = resolve(EVALUATORS, given, "evaluator", EvaluatorError) if isinstance(given, str) else given
     if not (isinstance(kind, type) and issubclass(kind, Evaluator)):
-        raise EvaluatorError(f"an evaluator is a name ({', '.join(EVALUATORS)}), an Evaluator or its class; got {given!r}")
+        raise EvaluatorError(
+            f"an evaluator is a name ({', '.join(EVALUATORS)}), an Evaluator or its class; got {given!r}"
+        )
     name = given if isinstance(given, str) else kind.__name__
     accepted = inspect.signature(kind).parameters
     if workers is not None and "workers" in accepted:
@@ -53,5 +58,7 @@ def make_evaluator(given: str | Evaluator | type[Evaluator], *, workers: int | N
         )
     unknown = sorted(set(options) - set(accepted))
     if unknown:
-        raise EvaluatorError(f"evaluator {name!r} has no option {', '.join(unknown)}; it has: {', '.join(accepted) or 'none'}")
+        raise EvaluatorError(
+            f"evaluator {name!r} has no option {', '.join(unknown)}; it has: {', '.join(accepted) or 'none'}"
+        )
     return kind(**options)

@@ -161,7 +161,9 @@ def refuse(target: Target, evaluator: str, *, asynchronous: bool = False) -> Non
     asynchronous: whether it can run an `async def`.
     """
     if target.program is not None:
-        raise EvaluatorError(f"evaluator {evaluator!r} calls Python functions, {target.name} is a program: use 'command'")
+        raise EvaluatorError(
+            f"evaluator {evaluator!r} calls Python functions, {target.name} is a program: use 'command'"
+        )
     if target.vectorised:
         raise EvaluatorError(
             f"evaluator {evaluator!r} calls the objective once per point, but vectorised=True says that {target.name} "

@@ -1,13 +1,14 @@
 """The supervisor: a small process without threads that forks the workers and ends their process trees.
 
-It is started once per evaluator with a fresh interpreter (so threads in the parent do no harm), imports what every worker
-needs, and forks workers in milliseconds. It is the nearest subreaper of all workers: whatever a dead worker leaves behind
-becomes the supervisor's child, which proves whose it is, and is ended. The user's own process adopts nobody.
+It is started once per evaluator with a fresh interpreter (so threads in the parent do no harm), imports what every
+worker needs, and forks workers in milliseconds. It is the nearest subreaper of all workers: whatever a dead worker
+leaves behind becomes the supervisor's child, which proves whose it is, and is ended. The user's own process adopts
+nobody.
 
 Orders come as packets on a control socket: "s" + id with three descriptors (channel, journal, payload) starts a worker,
-"k" + id ends one, "q" is the last. When a worker has ended and nothing of it is left, its exit status is in its journal and the last
-holder of its channel closes it, which the parent sees. When the parent is gone, or closes the control socket, workers
-get a moment to leave by themselves; then all that is left is killed, and the supervisor goes too.
+"k" + id ends one, "q" is the last. When a worker has ended and nothing of it is left, its exit status is in its journal
+and the last holder of its channel closes it, which the parent sees. When the parent is gone, or has quit, workers get a
+moment to leave by themselves; then all that is left is killed, and the supervisor goes too.
 """
 
 from __future__ import annotations

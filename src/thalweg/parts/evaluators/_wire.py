@@ -50,6 +50,7 @@ class Receiver:
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self._parts: list[bytes] = []
+        self._buffer = bytearray(PIECE + 16)
 
     def receive(self) -> bytes | None:
         """The next message; b"" when the other end is gone; None when only a piece came.
@@ -58,9 +59,10 @@ class Receiver:
             BlockingIOError: nothing there, on a non-blocking socket.
         """
         try:
-            packet = self.channel.recv(PIECE + 16)
+            count = self.channel.recv_into(self._buffer)
         except ConnectionError:
             return b""
+        packet = bytes(self._buffer[:count])
         if not packet:
             return b""
         if packet[:1] == _LAST and not self._parts:
@@ -90,10 +92,11 @@ def pack_job(job: Job) -> bytes:
 
 def unpack_job(message: bytes) -> tuple[Job, bool]:
     """(the job, whether reports are wanted)."""
-    arrays, stop_at, goal, reports = pickle.loads(message)  # noqa: S301 (from our own parent)
-    numbers, reals, active, fidelities, seeds = (
-        None if item is None else np.frombuffer(item[2], dtype=item[0]).reshape(item[1]) for item in arrays
-    )
+    packed, stop_at, goal, reports = pickle.loads(message)  # noqa: S301 (from our own parent)
+    arrays: list[Any] = [
+        None if item is None else np.frombuffer(item[2], dtype=item[0]).reshape(item[1]) for item in packed
+    ]
+    numbers, reals, active, fidelities, seeds = arrays
     return Job(numbers, reals, active, fidelities, seeds, stop_at, goal), reports
 
 
@@ -106,6 +109,8 @@ class Journal:
         self._log_at = _ROWS_AT + MOST * self._record.size
         self._log_used = 0
         self._memory = mmap.mmap(descriptor, self._log_at + _LOG_BYTES)
+        flat = np.frombuffer(self._memory, dtype=np.float64, count=MOST * self._width, offset=_ROWS_AT)
+        self._table: Floats = flat.reshape(MOST, self._width)
 
     @classmethod
     def create(cls, objectives: int) -> tuple[Journal, int]:
@@ -160,9 +165,7 @@ class Journal:
     def outcomes(self, constrained: bool, extras: list[bytes], worker: str) -> Outcomes:
         """The finished rows. extras: those that were sent."""
         finished = self.state[1]
-        flat = np.frombuffer(self._memory, dtype=np.float64, count=finished * self._width, offset=_ROWS_AT)
-        table: Floats = flat.reshape(finished, self._width).copy()
-        del flat
+        table = self._table[:finished].copy()
         made = Outcomes(
             table[:, 3:], table[:, 0].astype(np.int8), table[:, 1], table[:, 2] if constrained else None, worker=worker
         )
@@ -187,8 +190,8 @@ class Journal:
 
     def close(self) -> None:
         """Give the memory back."""
-        with contextlib.suppress(BufferError):
-            self._memory.close()
+        del self._table
+        self._memory.close()
 
 
 def note_exit(descriptor: int, status: int) -> None:

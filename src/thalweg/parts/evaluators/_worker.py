@@ -36,7 +36,7 @@ def live(channel: socket.socket, journal_descriptor: int, payload_descriptor: in
         _settle_in(supervisor)
         code = _serve(channel, journal_descriptor, payload_descriptor)
     except BaseException:  # a fault of ours: the parent sees the end, people see the reason
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         _leave(code)
 

@@ -133,7 +133,7 @@ class Process(Evaluator):
                 if isinstance(error, LostTarget):
                     raise EvaluatorError(f"a new worker process cannot load the objective: {error}") from None
                 raise
-            outcomes = remote.outcomes(constrained)
+            outcomes: Outcomes = remote.outcomes(constrained)
             if finished:
                 self._give_back(remote)
                 prepared.remote = None
@@ -155,10 +155,11 @@ class Process(Evaluator):
 
     def finished(self, prepared: Any) -> Outcomes:
         """The rows of a job that are complete: while it runs, and after it was cancelled."""
-        if prepared.remote is not None:
-            return prepared.remote.outcomes(bool(opened(self._target).problem.constraints))
-        if prepared.kept is not None:
-            return prepared.kept  # type: ignore[no-any-return]
+        sent: Sent = prepared
+        if sent.remote is not None:
+            return sent.remote.outcomes(bool(opened(self._target).problem.constraints))
+        if sent.kept is not None:
+            return sent.kept
         return Outcomes.failed(0, len(opened(self._target).problem.objectives), "")
 
     def running_s(self, prepared: Any) -> float:
@@ -207,8 +208,8 @@ def _head(job: Job) -> Job:
     def first(array: Any) -> Any:
         return None if array is None else array[:MOST]
 
-    arrays = [first(item) for item in (job.numbers, job.reals, job.active, job.fidelities, job.seeds)]
-    return Job(*arrays, job.stop_at, job.goal, job.report)
+    fidelities, seeds, active = first(job.fidelities), first(job.seeds), first(job.active)
+    return Job(job.numbers[:MOST], job.reals[:MOST], active, fidelities, seeds, job.stop_at, job.goal, job.report)
 
 
 def _dumps(target: Target) -> bytes:

@@ -30,7 +30,7 @@ class Vectorised(Evaluator):
 
     A row that is NaN or infinite is a failed row, the others are kept. When a call raises, the block is halved and both
     halves are called again, down to single rows, so that exactly the bad rows fail (b bad rows among n cost about
-    2 b log2(n) further calls). A result of a wrong shape fails the whole block. Time is split evenly over a call's rows.
+    2 b log2(n) further calls). A result of a wrong shape fails the whole block. A call's time is split over its rows.
     """
 
     suspends = False
@@ -54,14 +54,18 @@ class Vectorised(Evaluator):
     def open(self, target: Target) -> None:
         """Get ready to call `target.function` with columns."""
         if target.program is not None:
-            raise EvaluatorError(f"evaluator 'vectorised' calls Python functions, {target.name} is a program: use 'command'")
+            raise EvaluatorError(
+                f"evaluator 'vectorised' calls Python functions, {target.name} is a program: use 'command'"
+            )
         if not target.vectorised:
             raise EvaluatorError(
                 f"evaluator 'vectorised' gives the objective columns of many points, but {target.name} was not said to "
                 "take them: pass vectorised=True if it does, or use another evaluator ('inline', 'process')"
             )
         if target.asynchronous:
-            raise EvaluatorError(f"evaluator 'vectorised' calls plain functions, {target.name} is an async def: use 'async'")
+            raise EvaluatorError(
+                f"evaluator 'vectorised' calls plain functions, {target.name} is an async def: use 'async'"
+            )
         if target.wants_context:
             raise EvaluatorError(
                 f"{target.name} takes a second argument (the context of one evaluation), a vectorised objective gets "
