@@ -223,8 +223,8 @@ class Template:
         risky = isinstance(first, Field) and isinstance(values[first.name], str) and first.form != "-"
         if guarded and text.startswith("-") and risky and isinstance(first, Field):
             raise CommandError(
-                f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; join "
-                f"it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it: {{{first.name}:-}}"
+                f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; "
+                f"join it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it: {{{first.name}:-}}"
             )
         return text
 
