@@ -1,8 +1,8 @@
 """A small real compressor to tune: the standard library's LZMA with every knob of its filter, and PPMd (pyppmd).
 
-    python -S -I compressor.py lzma pack IN OUT --dict=20 --lc=3 --lp=0 --pb=2 --mode=normal --mf=bt4 --nice=64 --depth=0
-    python -I    compressor.py ppmd pack IN OUT --order=6 --mem=24 --variant=H
-    python -I    compressor.py lzma|ppmd unpack IN OUT
+    python -S -I compressor.py lzma pack IN OUT --dict=20 --lc=3 --lp=0 --pb=2 --mode=normal --mf=bt4 --nice=64
+    python -I compressor.py ppmd pack IN OUT --order=6 --mem=24 --variant=H
+    python -I compressor.py lzma|ppmd unpack IN OUT
 
 The packed file begins with what unpacking needs. Only the standard library is imported (pyppmd for ppmd only), so it
 starts in a few milliseconds when run by its path; `-S` keeps pyppmd from being found.

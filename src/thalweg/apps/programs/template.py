@@ -224,7 +224,8 @@ class Template:
         if guarded and text.startswith("-") and risky and isinstance(first, Field):
             raise CommandError(
                 f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; "
-                f"join it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it: {{{first.name}:-}}"
+                f"join it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it with "
+                f"{{{first.name}:-}}"
             )
         return text
 
