@@ -227,9 +227,10 @@ class Float(_Number):
     def count(self) -> int | None:
         if self.low == self.high:
             return 1
-        return None if self._grid is None else self._grid.levels**self.width
+        return None if self._grid is None else int(self._grid.levels**self.width)
 
     def from_unit(self, points: Floats) -> Floats:
+        reals: Floats
         if self._grid is not None and not self.log:
             return self._grid.at(np.minimum(np.floor(points * self._grid.levels), self._grid.levels - 1))
         if self.log:

@@ -161,8 +161,8 @@ class Store(ABC):
         """Final trials of any study with this fingerprint, by `digest`: results that may be used again."""
 
     @abstractmethod
-    def log(self, study: int, entries: Sequence[Entry]) -> None:
-        """Append to the log."""
+    def log(self, study: int, entries: Sequence[Entry]) -> int:
+        """Append to the log; gives the sequence number of its last line (0: it is empty)."""
 
     @abstractmethod
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = ()) -> list[Entry]:

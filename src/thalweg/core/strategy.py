@@ -201,6 +201,12 @@ class Strategy(ABC):
         """How many proposals were given and not yet told."""
         return len(self._pending)
 
+    @property
+    @final
+    def pending_tickets(self) -> frozenset[int]:
+        """The tickets that were given and not yet told."""
+        return frozenset(self._pending)
+
     # --- state ----------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:

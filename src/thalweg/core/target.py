@@ -37,12 +37,13 @@ class Target:
         self.problem = problem
         self.vectorised = vectorised
         self.program = function if isinstance(function, Program) else None
-        if self.program is None and not callable(function):
-            raise ObjectiveError(
-                f"objective: expected a function or a Command, got {type(function).__name__} {function!r:.60}"
-            )
-        self.wants_context = self.program is None and _takes_two(function)
-        self.asynchronous = self.program is None and _is_async(function)
+        self.wants_context = self.asynchronous = False
+        if not isinstance(function, Program):
+            if not callable(function):
+                raise ObjectiveError(
+                    f"objective: expected a function or a Command, got {type(function).__name__} {function!r:.60}"
+                )
+            self.wants_context, self.asynchronous = _takes_two(function), _is_async(function)
 
     @property
     def name(self) -> str:
@@ -115,11 +116,11 @@ def _number(raw: Any, name: str = "") -> float:
     what = f"{name} = " if name else ""
     if raw is None:
         raise ObjectiveError(f"the objective gave {what}None; a number is expected: is a return missing?")
-    if isinstance(raw, (str, bytes, complex, Mapping)) or not hasattr(raw, "__float__"):
-        if not hasattr(raw, "__index__") or isinstance(raw, (str, bytes)):
-            raise ObjectiveError(
-                f"the objective gave {what}{raw!r:.60} ({type(raw).__name__}); a number is expected: convert it with float()"
-            )
+    numeric = hasattr(raw, "__float__") or hasattr(raw, "__index__")
+    if isinstance(raw, (str, bytes, complex, Mapping)) or not numeric:
+        raise ObjectiveError(
+            f"the objective gave {what}{raw!r:.60} ({type(raw).__name__}); a number is expected: convert it with float()"
+        )
     try:
         return float(raw)
     except OverflowError:

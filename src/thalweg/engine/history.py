@@ -1,0 +1,224 @@
+"""Every trial of a study in memory, as growing columns; row = trial number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.batch import Bytes8, Floats, Ints, Status
+from ..core.evaluator import Outcomes
+from ..core.space import Space
+from ..core.store import StoredTrial
+from ..core.trial import Trial
+
+_FIRST = 256
+
+
+class History:
+    """Columns over the first `n` trials. Rare things (errors, named results, workers) are dicts by number.
+
+    reals: (n, D).  values: (n, m) minimised.  statuses: (n,).  tickets, attempts, replicates: (n,).
+    seconds: (n,) inside the objective.  started: (n,) unix time.  violations: (n,).
+    index: canonical key (replicate and fidelity included) -> number.
+    """
+
+    def __init__(self, space: Space, signs: Floats, constrained: bool) -> None:
+        self.space, self.signs, self.constrained = space, signs, constrained
+        self.n = 0
+        self.index: dict[bytes, int] = {}
+        self.components: dict[int, dict[str, Any]] = {}
+        self.errors: dict[int, str] = {}
+        self.workers: dict[int, str] = {}
+        self.sources: dict[int, str] = {}
+        """Numbers whose source is not "strategy"."""
+        self.fidelities: dict[int, float] = {}
+        self._room = 0
+        self._grow(_FIRST)
+
+    def _grow(self, room: int) -> None:
+        def grown(name: str, shape: tuple[int, ...], kind: type, fill: float) -> None:
+            new: NDArray[Any] = np.full((room, *shape), fill, dtype=kind)
+            if self._room:
+                new[: self.n] = getattr(self, name)[: self.n]
+            setattr(self, name, new)
+
+        self.reals: Floats
+        self.values: Floats
+        self.statuses: Bytes8
+        self.seconds: Floats
+        self.started: Floats
+        self.violations: Floats
+        self.tickets: Ints
+        self.attempts: Bytes8
+        self.replicates: Ints
+        grown("reals", (self.space.dimension,), np.float64, np.nan)
+        grown("values", (len(self.signs),), np.float64, np.nan)
+        grown("statuses", (), np.int8, Status.WAITING)
+        grown("seconds", (), np.float64, np.nan)
+        grown("started", (), np.float64, np.nan)
+        grown("violations", (), np.float64, 0.0)
+        grown("tickets", (), np.int64, -1)
+        grown("attempts", (), np.int8, 1)
+        grown("replicates", (), np.int64, 0)
+        self._room = room
+
+    def open(self, first: int, tickets: Ints, reals: Floats, replicates: Ints | None, source: str) -> None:
+        """Rows first .. first + k - 1 begin; numbers between `n` and `first` belong to others."""
+        last = first + len(tickets)
+        if last > self._room:
+            self._grow(max(2 * self._room, last))
+        self.reals[first:last] = reals
+        self.tickets[first:last] = tickets
+        if replicates is not None:
+            self.replicates[first:last] = replicates
+        if source != "strategy":
+            self.sources.update(dict.fromkeys(range(first, last), source))
+        self.n = max(self.n, last)
+
+    def finish(self, numbers: Ints, outcomes: Outcomes, started: float, attempts: int) -> None:
+        """The rows `numbers` ended with `outcomes`."""
+        where = _where(numbers)
+        self.values[where] = outcomes.values
+        self.statuses[where] = outcomes.statuses
+        self.seconds[where] = outcomes.seconds
+        self.started[where] = started
+        if attempts != 1:
+            self.attempts[where] = attempts
+        if outcomes.violations is not None:
+            self.violations[where] = outcomes.violations
+        if outcomes.errors:
+            for row, message in outcomes.errors.items():
+                self.errors[int(numbers[row])] = message
+        if outcomes.components is not None:
+            for number, item in zip(numbers.tolist(), outcomes.components, strict=True):
+                if item is not None:
+                    self.components[number] = item
+        if outcomes.worker:
+            self.workers.update(dict.fromkeys(numbers.tolist(), outcomes.worker))
+
+    def load(self, trials: list[StoredTrial], suffix: Any) -> None:
+        """Take stored trials; `suffix(replicates, fidelities)` gives the keys' last parts (or None)."""
+        if not trials:
+            return
+        reals = self.space.from_labels([item.params for item in trials])
+        numbers = np.array([item.number for item in trials], dtype=np.int64)
+        top = int(numbers.max()) + 1
+        if top > self._room:
+            self._grow(max(2 * self._room, top))
+        self.reals[numbers] = reals
+        width = len(self.signs)
+        missing = [float("nan")] * width
+        self.values[numbers] = [item.values if len(item.values) == width else missing for item in trials]
+        self.statuses[numbers] = [item.status for item in trials]
+        self.seconds[numbers] = [item.seconds for item in trials]
+        self.started[numbers] = [item.started_unixtime for item in trials]
+        self.violations[numbers] = [item.violation for item in trials]
+        self.tickets[numbers] = [item.ticket for item in trials]
+        self.attempts[numbers] = [min(item.attempt, 127) for item in trials]
+        self.replicates[numbers] = [item.replicate for item in trials]
+        self.n = max(self.n, top)
+        for item in trials:
+            self._load_rare(item)
+        keys = self.space.keys(reals)
+        tails = suffix(self.replicates[numbers], [item.fidelity for item in trials])
+        if tails is not None:
+            keys = [key + tail for key, tail in zip(keys, tails, strict=True)]
+        for key, number in zip(keys, numbers.tolist(), strict=True):
+            self.index.setdefault(key, number)
+
+    def _load_rare(self, item: StoredTrial) -> None:
+        if item.components:
+            self.components[item.number] = item.components
+        if item.error:
+            self.errors[item.number] = item.error
+        if item.worker:
+            self.workers[item.number] = item.worker
+        if item.source != "strategy":
+            self.sources[item.number] = item.source
+        if item.fidelity is not None:
+            self.fidelities[item.number] = item.fidelity
+
+    def drop(self, numbers: list[int], keys: list[bytes]) -> None:
+        """Forget rows that never ran; trailing ones give their numbers back."""
+        for number, key in zip(numbers, keys, strict=True):
+            if self.index.get(key) == number:
+                del self.index[key]
+            self.sources.pop(number, None)
+            self.statuses[number] = Status.WAITING
+            self.reals[number] = np.nan
+            self.tickets[number] = -1
+        gone = set(numbers)
+        while self.n and self.n - 1 in gone:
+            self.n -= 1
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def final(self) -> Ints:
+        """Numbers of the trials that ended (abandoned ones apart)."""
+        statuses = self.statuses[: self.n]
+        return np.flatnonzero((statuses >= Status.DONE) & (statuses != Status.ABANDONED))
+
+    def count(self, status: Status) -> int:
+        """How many trials have this status."""
+        return int(np.count_nonzero(self.statuses[: self.n] == status))
+
+    def good(self) -> Ints:
+        """Numbers of the trials with finite values that violate nothing."""
+        ok = self.statuses[: self.n] == Status.DONE
+        if self.constrained:
+            ok &= self.violations[: self.n] <= 0
+        return np.flatnonzero(ok)
+
+    def trial(self, number: int) -> Trial:
+        """A row for people."""
+        return self.trials(np.array([number]))[0]
+
+    def trials(self, numbers: Ints) -> list[Trial]:
+        """Rows for people."""
+        reals = self.reals[numbers]
+        params = self.space.to_params(reals, self.space.active(reals))
+        values = (self.values[numbers] * self.signs).tolist()
+        columns = zip(
+            numbers.tolist(),
+            params,
+            values,
+            self.statuses[numbers].tolist(),
+            self.violations[numbers].tolist(),
+            self.seconds[numbers].tolist(),
+            self.started[numbers].tolist(),
+            self.attempts[numbers].tolist(),
+            self.replicates[numbers].tolist(),
+            self.tickets[numbers].tolist(),
+            strict=True,
+        )
+        return [
+            Trial(
+                number=number,
+                params=param,
+                values=tuple(value),
+                status=Status(status),
+                components=self.components.get(number, {}),
+                violation=violation,
+                seconds=seconds,
+                started_unixtime=started,
+                error=self.errors.get(number, ""),
+                attempt=attempt,
+                replicate=replicate,
+                fidelity=self.fidelities.get(number),
+                source=self.sources.get(number, "strategy"),
+                worker=self.workers.get(number, ""),
+                ticket=ticket,
+            )
+            for number, param, value, status, violation, seconds, started, attempt, replicate, ticket in columns
+        ]
+
+
+def _where(numbers: Ints) -> Any:
+    """A slice where the numbers are consecutive: slices are copied several times faster."""
+    k = len(numbers)
+    if k and numbers[-1] - numbers[0] == k - 1:
+        first = int(numbers[0])
+        return slice(first, first + k)
+    return numbers

@@ -1,0 +1,86 @@
+"""What makes a study the same study: its specification, its seed, the fingerprint of what results depend on."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import ProblemError
+from ..core.problem import Problem
+from ..core.strategy import Strategy
+from ..parts.strategies import STRATEGIES
+
+FORMAT = 1
+
+
+def make_seed(given: int | None) -> int:
+    """The seed, or a drawn one (63 bits).
+
+    Raises:
+        ProblemError: not a whole number.
+    """
+    if given is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+        raise ProblemError(f"seed: a whole number >= 0 is expected, got {given!r}")
+    return int(given)
+
+
+def strategy_name(strategy: Strategy) -> str:
+    """The name in the table for a strategy with default options, else the class and its options."""
+    kind = type(strategy)
+    where = f"{kind.__module__}:{kind.__name__}"
+    options = {k: v for k, v in vars(strategy).items() if k in getattr(strategy, "_options", vars(strategy))}
+    for name, place in STRATEGIES.items():
+        if place == where:
+            default = vars(kind())
+            plain = {key: value for key, value in options.items() if key != "_options"}
+            if _shown(plain) == _shown(default):
+                return name
+            return f"{name}({_shown(plain)})"
+    return f"{kind.__name__}({_shown({k: v for k, v in options.items() if k != '_options'})})"
+
+
+def _shown(options: dict[str, Any]) -> str:
+    def show(value: Any) -> str:
+        if isinstance(value, Strategy):
+            return strategy_name(value)
+        if isinstance(value, (list, tuple)):
+            return "[" + ", ".join(show(item) for item in value) + "]"
+        if isinstance(value, np.ndarray):
+            return repr(value.tolist())
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return repr(value)
+        return type(value).__name__  # no addresses: the text must be the same in every process
+
+    return ", ".join(f"{name}={show(value)}" for name, value in sorted(options.items()))
+
+
+def study_spec(
+    problem: Problem, strategy: Strategy, seed: int, repeats: int, aggregate: str, ordered: bool | int
+) -> dict[str, Any]:
+    """Plain data from which the study can be opened again."""
+    return {
+        "format": FORMAT,
+        "space": problem.space.spec(),
+        "objectives": [[item.name, item.goal] for item in problem.objectives],
+        "constraints": [item.text for item in problem.constraints],
+        "noisy": problem.noisy,
+        "version": problem.version,
+        "strategy": strategy_name(strategy),
+        "seed": seed,
+        "repeats": repeats,
+        "aggregate": aggregate,
+        "ordered": ordered,
+    }
+
+
+def fingerprint(problem: Problem) -> str:
+    """A digest of what results depend on; "" where the user named no version (then nothing is shared)."""
+    if problem.version is None:
+        return ""
+    import msgspec
+
+    return blake2b(msgspec.json.encode(problem.fingerprint(), order="sorted"), digest_size=16).hexdigest()

@@ -1,0 +1,59 @@
+"""One call from objective to result."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from .result import Result
+from .study import Objective, Study
+
+_OF_STUDY = frozenset(inspect.signature(Study.__init__).parameters) - {"self", "space"}
+_OF_RUN = frozenset(inspect.signature(Study.run).parameters) - {"self", "objective"}
+
+
+def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    import difflib
+
+    for name in keywords:
+        if name not in _OF_STUDY | _OF_RUN:
+            near = difflib.get_close_matches(name, _OF_STUDY | _OF_RUN, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(_OF_STUDY | _OF_RUN))}"
+            raise TypeError(f"unknown keyword {name!r}; {hint}")
+    return (
+        {name: item for name, item in keywords.items() if name in _OF_STUDY},
+        {name: item for name, item in keywords.items() if name in _OF_RUN},
+    )
+
+
+def minimize(objective: Objective, space: Any, **keywords: Any) -> Result:
+    """The smallest value of `objective` over `space`.
+
+    objective: f(params) or f(params, context) -> number | (number, ...) | {name: number}; or a `Command`.
+    space: a dict {name: parameter}, a dataclass, [(low, high), ...] (f gets an array), or a `Space`.
+    keywords: those of `Study` (store, name, strategy, seed, objectives, constraints, ...) and of `Study.run`
+    (max_evals, timeout, eval_timeout, workers, evaluator, vectorised, initial, stop, ...).
+
+    Raises:
+        TypeError: an unknown keyword.  What `Study` and `Study.run` raise.
+    """
+    of_study, of_run = _split(keywords)
+    with Study(space, **of_study) as study:
+        return study.run(objective, **of_run)
+
+
+def maximize(objective: Objective, space: Any, **keywords: Any) -> Result:
+    """The largest value of `objective` over `space`; everything else as in `minimize`."""
+    return minimize(objective, space, **{"goal": "maximize", **keywords})
+
+
+async def aminimize(objective: Objective, space: Any, **keywords: Any) -> Result:
+    """`minimize` inside the caller's event loop: an `async def` objective is awaited, `workers` (64) at a time."""
+    of_study, of_run = _split(keywords)
+    with Study(space, **of_study) as study:
+        return await study.arun(objective, **of_run)
+
+
+async def amaximize(objective: Objective, space: Any, **keywords: Any) -> Result:
+    """`maximize` inside the caller's event loop."""
+    return await aminimize(objective, space, **{"goal": "maximize", **keywords})

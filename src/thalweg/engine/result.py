@@ -1,0 +1,229 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.batch import Floats, Status
+from ..core.errors import MissingExtra, ProblemError, ThalwegError
+from ..core.expression import Expression
+from ..core.problem import Problem
+from ..core.trial import Trial
+from ..watch.spans import Spans
+from .describe import run_data
+from .history import History
+from .replicates import Replicates
+
+if TYPE_CHECKING:
+    from ..watch.data import RunData
+
+
+@dataclass(slots=True, eq=False)
+class Result:
+    """The state of a study when a run ended.
+
+    stop_reason: why it ended, in words.  evaluations: finished trials of the study.  cached: proposals answered without
+    an evaluation.  spans: where the time went.  strategy, why: what searched, and why that.
+    """
+
+    problem: Problem
+    history: History
+    groups: Replicates
+    best_number: int | None
+    stop_reason: str = ""
+    cached: int = 0
+    spans: Spans | None = None
+    strategy: str = ""
+    why: str = ""
+    name: str = ""
+    budget: int | None = None
+
+    @property
+    def best(self) -> Trial:
+        """The best trial (of several objectives: by the first one).
+
+        Raises:
+            ThalwegError: no trial has a value; the message says what happened instead.
+        """
+        if self.best_number is None:
+            raise ThalwegError(self._nothing())
+        return self.history.trial(self.best_number)
+
+    def _nothing(self) -> str:
+        history = self.history
+        errors = list(history.errors.values())
+        if not history.n:
+            return "no best: nothing was evaluated"
+        failed, late = history.count(Status.FAILED), history.count(Status.TIMEOUT)
+        violated = int((history.violations[: history.n] > 0).sum())
+        last = f"; the last error: {errors[-1].splitlines()[0]}" if errors else ""
+        return (
+            f"no best: of {history.n} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
+        )
+
+    @property
+    def success(self) -> bool:
+        """Whether there is a best trial."""
+        return self.best_number is not None
+
+    @property
+    def params(self) -> Any:
+        """The best parameters, as the objective got them."""
+        return self.best.params
+
+    @property
+    def value(self) -> float:
+        """The best (first objective's) value in the user's own sign; replicates are aggregated."""
+        number = self.best.number
+        return self.groups.value(number) * float(self.problem.signs[0])
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The best trial's values."""
+        return self.best.values
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The best trial's named results."""
+        return self.best.components
+
+    @property
+    def x(self) -> Floats:
+        """SciPy's name: the best point's real values (D,)."""
+        return self.history.reals[self.best.number].copy()
+
+    @property
+    def fun(self) -> float:
+        """SciPy's name for `value`."""
+        return self.value
+
+    @property
+    def nfev(self) -> int:
+        """SciPy's name for `evaluations`."""
+        return self.evaluations
+
+    @property
+    def evaluations(self) -> int:
+        """Finished trials."""
+        return len(self.history.final())
+
+    @property
+    def failures(self) -> int:
+        """Trials that failed or timed out."""
+        return self.history.count(Status.FAILED) + self.history.count(Status.TIMEOUT)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every finished trial, by number."""
+        return self.history.trials(self.history.final())
+
+    @property
+    def front(self) -> list[Trial]:
+        """Trials that no other one beats in every objective, by the first objective."""
+        from ..numerics.dominance import front
+
+        numbers = self.history.good()
+        if not len(numbers):
+            return []
+        chosen = numbers[front(self.history.values[numbers])]
+        return self.history.trials(chosen[np.argsort(self.history.values[chosen, 0], kind="stable")])
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.trials)
+
+    def data(self) -> RunData:
+        """The run as plain columns, as reports and plots take it."""
+        return run_data(self)
+
+    def frame(self) -> Any:
+        """A pandas DataFrame, one row per trial.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtra("pandas", "pandas", "Result.frame()") from None
+        return pandas.DataFrame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error."""
+        names = self.problem.names
+        rows = []
+        for trial in self.trials:
+            params = _flat(self.problem, trial.params)
+            values = dict(zip(names, trial.values, strict=True))
+            extra = {key: item for key, item in trial.components.items() if key not in params and key not in values}
+            rows.append(
+                {"number": trial.number, **params, **values, **extra, "status": trial.status.name.lower(),
+                 "seconds": trial.seconds, "error": trial.error}  # fmt: skip
+            )
+        return rows
+
+    def plot(self, path: str | Path | None = None, kind: str = "overview") -> Any:
+        """A picture of the run, written to `path` (.png, .svg, .pdf) where given (see `thalweg.watch.plots`).
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        from ..watch import plots
+
+        return plots.plot(self.data(), path, kind=kind)
+
+    def explain(self) -> str:
+        """What happened, in words: the strategy and why, where the time went, failures, advice with its numbers."""
+        from ..watch.explain import explain
+
+        return explain(self.data())
+
+    def table(self) -> str:
+        """The final table for people."""
+        from ..watch.table import table
+
+        return table(self.data())
+
+    def rescore(self, metric: str, goal: str = "minimize") -> list[Trial]:
+        """Every trial with a value, best first by `metric`, an expression over named results and objectives
+        ("time + 5*size"). Nothing is run; `Trial.values` is the new metric.
+
+        Raises:
+            ProblemError: an unknown goal, or a name that no trial recorded.
+        """
+        if goal not in ("minimize", "maximize"):
+            raise ProblemError(f"goal must be 'minimize' or 'maximize', got {goal!r}")
+        expression = Expression(metric)
+        scored: list[tuple[float, Trial]] = []
+        known_names: set[str] = set(self.problem.names)
+        for trial in self.trials:
+            known = {**trial.components, **dict(zip(self.problem.names, trial.values, strict=True))}
+            known_names |= set(known)
+            if trial.status is not Status.DONE or any(name not in known for name in expression.names):
+                continue
+            value = float(expression.evaluate(known))
+            trial.values = (value,)
+            scored.append((value if goal == "minimize" else -value, trial))
+        if not scored:
+            expression.require_names(known_names, "the metric")
+            raise ProblemError(f"no finished trial can be scored by {metric!r}: {self._nothing()}")
+        return [trial for _, trial in sorted(scored, key=lambda pair: pair[0])]
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        best = f"value={self.value!r}, params={self.params!r}" if self.success else "no value"
+        return f"Result({best}, evaluations={self.evaluations}, stop_reason={self.stop_reason!r})"
+
+
+def _flat(problem: Problem, params: Any) -> dict[str, Any]:
+    if isinstance(params, Mapping):
+        return dict(params)
+    if isinstance(params, np.ndarray):
+        return dict(zip(problem.space.names, params.tolist(), strict=True))
+    return {name: getattr(params, name) for name in problem.space.names}

@@ -1,0 +1,511 @@
+"""The books of a study: what was asked, admitted, opened, recorded and told. The loop drives it, so do people by hand.
+
+The order of one evaluation: `draw` (ask, repair, snap, cache) -> `open` (numbers and budget from the store) -> somebody
+evaluates -> `land` (record, then tell). Every ask and tell is logged before it counts, so that a study killed at any
+instant can be replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter, time
+from typing import Any
+
+import numpy as np
+
+from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Status
+from ..core.evaluator import Outcomes
+from ..core.event import Event, Listener
+from ..core.problem import Problem
+from ..core.store import Entry, Finishing, Opening, Store, StoredTrial, digest
+from ..core.strategy import Strategy
+from ..watch.spans import Spans
+from .chunk import Chunk
+from .history import History
+from .replicates import Replicates
+
+OUTSIDE = frozenset({"added", "cache"})
+"""Sources of trials that came from elsewhere: they count in no budget."""
+
+SNAPSHOT_S = 10.0
+"""Seconds between two snapshots of the strategy in a durable store."""
+
+
+class Session:
+    """A study's strategy, history, cache and store, in step with each other.
+
+    deterministic: equal points have equal values, so nothing is evaluated twice.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        strategy: Strategy,
+        store: Store,
+        study: int,
+        *,
+        seed: int,
+        fingerprint: str = "",
+        deterministic: bool = True,
+        repeats: int = 1,
+        aggregate: str = "mean",
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.problem, self.space, self.strategy = problem, problem.space, strategy
+        self.store, self.study, self.seed = store, study, seed
+        self.fingerprint = fingerprint
+        self.deterministic = deterministic
+        self.history = History(problem.space, problem.signs, bool(problem.constraints))
+        self.groups = Replicates(self.history, repeats, aggregate)
+        self.listeners = list(listeners)
+        self.spans = Spans()
+        self.cached = 0
+        self.best: int | None = None
+        self.backlog: list[Chunk] = []
+        """Rows that were asked for but are not evaluated yet."""
+        self.untold: dict[int, Chunk] = {}
+        """Ordered mode: recorded rows whose turn to be told has not come, by number."""
+        self.in_flight: Callable[[], Sequence[Chunk]] = tuple
+        """Rows that a running loop has under way."""
+        self._log: list[Entry] = []
+        self._joined: dict[int, list[tuple[int, Floats]]] = {}
+        """Running trial -> (ticket, point) of proposals that wait for its answer."""
+        self._twins: dict[bytes, list[tuple[int, Floats]]] = {}
+        """The same for rows that have no number yet, by key."""
+        self._snapshot_at = perf_counter() + SNAPSHOT_S
+        self._repairs = np.random.default_rng(np.random.SeedSequence([seed & (2**63 - 1), 0x5EA]))
+        self.started = False
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def emit(self, kind: str, **data: Any) -> None:
+        """Tell the listeners; their exceptions never touch the run."""
+        if not self.listeners:
+            return
+        event = Event(kind, time(), data)
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except Exception as error:
+                self.listeners.remove(listener)
+                if kind != "warning":
+                    self.emit("warning", text=f"a listener raised {type(error).__name__}: {error}; it is dropped")
+
+    def log(self, kind: str, **body: Any) -> None:
+        """Put a line into the log; it is written with the next transaction."""
+        if self.store.durable:
+            self._log.append(Entry(kind, body, time()))
+
+    def _taken_log(self) -> list[Entry]:
+        log, self._log = self._log, []
+        return log
+
+    # --- ask ------------------------------------------------------------------------------------------------------
+
+    def begin(self, budget: int | None) -> None:
+        """Start the strategy (a resumed one is started by `resume`)."""
+        if not self.started:
+            self.log("start", seed=self.seed, budget=budget)
+            self.strategy.start(self.problem, self.seed, budget)
+            self.started = True
+        elif budget != self.strategy.budget:
+            self.log("budget", budget=budget)
+            self.strategy.budget = budget
+
+    def draw(self, want: int) -> Chunk | None:
+        """Up to `want` new rows from the strategy, not opened yet; repeats are answered from the cache and told at once.
+
+        None: the strategy gave nothing. An empty chunk: everything it gave had been seen.
+        """
+        before = perf_counter()
+        proposals = self.strategy.ask(want)
+        after = perf_counter()
+        self.spans.add("strategy", after - before)
+        if not len(proposals):
+            return None
+        if self.store.durable:
+            self.log("ask", n=want, k=len(proposals), first=int(proposals.tickets[0]))
+        chunk = self.admit(proposals.tickets, proposals.points)
+        self.spans.add("engine", perf_counter() - after)
+        return chunk
+
+    def place(self, tickets: Ints, points: Floats) -> tuple[Floats, Floats, Mask | None]:
+        """(points, reals, active) as they will be evaluated: repaired and snapped. Replays give the same."""
+        if self.space.constrained:
+            rng = np.random.default_rng([self.seed & (2**63 - 1), int(tickets[0]) & (2**63 - 1)])
+            points = self.space.repair(points, rng)
+        return self.space.resolve(points)
+
+    def admit(self, tickets: Ints, points: Floats) -> Chunk:
+        """The rows that have to be evaluated, with their keys; the others are told from the cache or join a running one."""
+        points, reals, active = self.place(tickets, points)
+        keys = self.space.keys(reals)
+        chunk = Chunk(_UNNUMBERED[: len(keys)] if len(keys) <= 4096 else np.full(len(keys), -1), tickets, points, reals,
+                      active, keys)  # fmt: skip
+        return self.sift(chunk)
+
+    def given(self, params: Sequence[Any], source: str) -> Chunk:
+        """Rows of points that people gave: they reach the objective exactly as typed. Seen ones are left out."""
+        reals = self.space.from_params(params)
+        points = self.space.encode(reals)
+        tickets = np.full(len(reals), FOREIGN)
+        keys = self.space.keys(reals)
+        chunk = Chunk(np.full(len(reals), -1), tickets, points, reals, self.space.active(reals), keys, source=source)
+        if not self.deterministic:
+            return self.groups.expand(chunk, fresh=False)
+        index = self.history.index
+        first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in index}
+        rows = sorted(first.values())
+        return self.groups.expand(chunk.rows(np.array(rows, dtype=np.int64)), fresh=True)
+
+    def sift(self, chunk: Chunk) -> Chunk:
+        """Keep what has to be evaluated; answer the rest from the cache (a key in flight is joined, never run twice)."""
+        if not self.deterministic:
+            return self.groups.expand(chunk, fresh=False)
+        index, keys = self.history.index, chunk.keys
+        if index.keys().isdisjoint(keys) and (len(keys) == 1 or len(set(keys)) == len(keys)):
+            return self.groups.expand(chunk, fresh=True)
+        return self.groups.expand(self._without_hits(chunk), fresh=True)
+
+    def _without_hits(self, chunk: Chunk) -> Chunk:
+        index = self.history.index
+        first_of: set[bytes] = set()
+        fresh: list[int] = []
+        hits: list[tuple[int, int]] = []
+        for row, key in enumerate(chunk.keys):
+            number = index.get(key)
+            if number is None and key not in first_of:
+                first_of.add(key)
+                fresh.append(row)
+            elif number is None:
+                # the twin is in this very chunk: it has no number yet, so it waits under its key
+                self._twins.setdefault(key, []).append((int(chunk.tickets[row]), chunk.points[row]))
+                self.cached += 1
+            elif number not in self.untold and self.groups.answered(number):
+                hits.append((row, number))
+            else:
+                self._joined.setdefault(number, []).append((int(chunk.tickets[row]), chunk.points[row]))
+                self.cached += 1
+        if hits:
+            self._tell_hits(chunk, hits)
+        return chunk.rows(np.array(fresh, dtype=np.int64))
+
+    def _tell_hits(self, chunk: Chunk, hits: list[tuple[int, int]]) -> None:
+        rows = np.array([row for row, _ in hits])
+        numbers = np.array([number for _, number in hits])
+        self.cached += len(hits)
+        if self.listeners:
+            for number in numbers.tolist():
+                self.emit("cached", of=number)
+        self._tell(chunk.tickets[rows], chunk.points[rows], numbers)
+
+    # --- open -----------------------------------------------------------------------------------------------------
+
+    def open(self, chunk: Chunk, budget: int | None) -> tuple[Chunk | None, Chunk | None]:
+        """(opened rows with numbers, rows beyond the budget), each None if empty."""
+        before = perf_counter()
+        opening = Opening(self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source)
+        first, count = self.store.open_trials(self.study, opening, budget, self._taken_log())
+        after = perf_counter()
+        self.spans.add("store", after - before)
+        rest = None
+        if count < len(chunk):
+            rest, chunk = chunk.rows(slice(count, None)), chunk.rows(slice(0, count))
+        if not count:
+            return None, rest
+        chunk.numbers = np.arange(first, first + count)
+        self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
+        self.history.index.update(zip(chunk.keys, range(first, first + count), strict=True))
+        self.groups.opened(chunk)
+        if self._twins:
+            for key in chunk.keys:
+                for twin in self._twins.pop(key, ()):
+                    self._joined.setdefault(self.history.index[key], []).append(twin)
+        if self.listeners:
+            self.emit("opened", first=first, count=count)
+        self.spans.add("engine", perf_counter() - after)
+        return chunk, rest
+
+    def reuse(self, chunk: Chunk) -> Chunk:
+        """Results of other studies with the same fingerprint become trials of this one, outside the budget; gives the
+        rows that nobody has evaluated. Only where the user named a version of the objective's code.
+        """
+        if self.problem.version is None or not self.store.durable or not self.deterministic:
+            return chunk
+        labels = self.space.to_labels(chunk.reals, chunk.active)
+        replicates = chunk.replicates.tolist() if chunk.replicates is not None else [0] * len(chunk)
+        names = [digest(item, None, replicate) for item, replicate in zip(labels, replicates, strict=True)]
+        found = self.store.lookup(self.fingerprint, names)
+        rows = [row for row, name in enumerate(names) if name in found]
+        if not rows:
+            return chunk
+        self._take_known(chunk.rows(np.array(rows)), [found[names[row]] for row in rows])
+        return chunk.rows(np.array([row for row, name in enumerate(names) if name not in found], dtype=np.int64))
+
+    def _take_known(self, chunk: Chunk, trials: Sequence[StoredTrial]) -> None:
+        outcomes = Outcomes(
+            np.array([item.values for item in trials], dtype=np.float64),
+            np.array([item.status for item in trials], dtype=np.int8),
+            np.array([item.seconds for item in trials]),
+            np.array([item.violation for item in trials]) if self.history.constrained else None,
+            [item.components for item in trials],
+            {row: item.error for row, item in enumerate(trials) if item.error},
+        )
+        chunk.source = "cache"
+        self.insert(chunk, outcomes)
+        self.cached += len(chunk)
+
+    def insert(self, chunk: Chunk, outcomes: Outcomes) -> None:
+        """Results from elsewhere: recorded outside the budget, then told."""
+        opening = Opening(self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source)
+        finishing = Finishing(
+            np.arange(len(chunk)),
+            outcomes.values,
+            outcomes.statuses,
+            outcomes.seconds,
+            outcomes.violations,
+            outcomes.components,
+            outcomes.errors,
+        )
+        first = self.store.add(self.study, opening, finishing, self._taken_log())
+        chunk.numbers = np.arange(first, first + len(chunk))
+        self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
+        for key, number in zip(chunk.keys, chunk.numbers.tolist(), strict=True):
+            self.history.index.setdefault(key, number)
+        self.groups.opened(chunk)
+        self.history.finish(chunk.numbers, outcomes, time(), 1)
+        self._improve(chunk.numbers, outcomes)
+        self.conclude(chunk)
+
+    @property
+    def outside(self) -> int:
+        """Trials that count in no budget: results from elsewhere."""
+        return sum(source in OUTSIDE for source in self.history.sources.values())
+
+    def release(self, chunks: list[Chunk]) -> None:
+        """Take back opened rows that never started: their budget is free again, the rows wait in the backlog."""
+        for chunk in chunks:
+            numbers = chunk.numbers.tolist()
+            if numbers and numbers[0] >= 0:
+                self.store.release(self.study, numbers)
+                for number, key in zip(numbers, chunk.keys, strict=True):
+                    for twin in self._joined.pop(number, ()):
+                        self._twins.setdefault(key, []).append(twin)
+                self.groups.dropped(chunk)
+                self.history.drop(numbers, chunk.keys)
+                chunk.numbers = np.full(len(chunk), -1)
+            if len(chunk):
+                self.backlog.append(chunk)
+
+    # --- land -----------------------------------------------------------------------------------------------------
+
+    def record(self, chunk: Chunk, outcomes: Outcomes) -> None:
+        """Write ended rows (as many as `outcomes` has) to history and store."""
+        before = perf_counter()
+        numbers = chunk.numbers
+        spent = float(outcomes.seconds.sum())
+        self.history.finish(numbers, outcomes, time() - spent, chunk.attempt)
+        middle = perf_counter()
+        self.store.append(
+            self.study,
+            Finishing(
+                numbers,
+                outcomes.values,
+                outcomes.statuses,
+                outcomes.seconds,
+                outcomes.violations,
+                outcomes.components,
+                outcomes.errors,
+                worker=outcomes.worker,
+            ),
+            self._taken_log(),
+        )
+        after = perf_counter()
+        self.spans.add("engine", middle - before)
+        self.spans.add("store", after - middle)
+        self._improve(numbers, outcomes)
+        if self.listeners:
+            self.emit(
+                "finished",
+                numbers=numbers,
+                values=outcomes.values * self.problem.signs,
+                statuses=outcomes.statuses,
+                seconds=outcomes.seconds,
+                errors=outcomes.errors,
+            )
+
+    def _improve(self, numbers: Ints, outcomes: Outcomes) -> None:
+        """Keep the best number up to date (first objective; replicates by their aggregate)."""
+        if self.groups.repeats > 1:
+            return
+        values = outcomes.values[:, 0]
+        bad = outcomes.statuses != Status.DONE
+        if outcomes.violations is not None:
+            bad |= outcomes.violations > 0
+        if bad.any():
+            values = np.where(bad, np.inf, values)
+        row = int(values.argmin())
+        if values[row] < (np.inf if self.best is None else self.history.values[self.best, 0]):
+            self.improved(int(numbers[row]))
+
+    def improved(self, number: int) -> None:
+        """`number` is the new best trial."""
+        self.best = number
+        if self.listeners:
+            values = (self.history.values[number] * self.problem.signs).tolist()
+            params = self.history.trial(number).params
+            self.emit("improved", number=number, value=values[0] if len(values) == 1 else values, params=params)
+
+    def conclude(self, chunk: Chunk) -> None:
+        """Tell the strategy about recorded rows (all of them final)."""
+        ready = self.groups.complete(chunk)
+        if ready is None:
+            return
+        tickets, points, numbers = ready
+        if self.groups.repeats > 1:
+            best = self.groups.best(numbers, self.best)
+            if best is not None:
+                self.improved(best)
+        if self._joined:
+            tickets, points, numbers = self._with_joined(tickets, points, numbers)
+        self._tell(tickets, points, numbers)
+
+    def _with_joined(self, tickets: Ints, points: Floats, numbers: Ints) -> tuple[Ints, Floats, Ints]:
+        more = [(*pair, number) for number in numbers.tolist() for pair in self._joined.pop(number, ())]
+        if not more:
+            return tickets, points, numbers
+        return (
+            np.concatenate([tickets, [item[0] for item in more]]),
+            np.concatenate([points, np.array([item[1] for item in more])]),
+            np.concatenate([numbers, [item[2] for item in more]]),
+        )
+
+    def _tell(self, tickets: Ints, points: Floats, numbers: Ints) -> None:
+        before = perf_counter()
+        if self.store.durable:
+            if before > self._snapshot_at:
+                self.save(tickets, points)  # before the tell is logged: a snapshot holds exactly what the log says by then
+            self.log("tell", t=pack(tickets), n=pack(numbers))
+        answers = self.answers(tickets, points, numbers)
+        if self.started:
+            self.strategy.tell(answers)
+        self.spans.add("strategy", perf_counter() - before)
+
+    def answers(self, tickets: Ints, points: Floats, numbers: Ints) -> Answers:
+        """What became of trials, as the strategy hears it (replicates aggregated)."""
+        if self.groups.repeats > 1:
+            return self.groups.answers(tickets, points, numbers)
+        history = self.history
+        where: Any = numbers
+        k = len(numbers)
+        if numbers[-1] - numbers[0] == k - 1 and (k < 3 or bool((numbers[1:] > numbers[:-1]).all())):
+            where = slice(int(numbers[0]), int(numbers[0]) + k)
+        violations = history.violations[where] if history.constrained else None
+        values, statuses = history.values[where], history.statuses[where]
+        # views of the history: it only grows, and what is final never changes
+        return Answers(tickets, points, values, statuses, violations, history.seconds[where])
+
+    def save(self, tickets: Ints | None = None, points: Floats | None = None) -> None:
+        """Write the log and a snapshot of the strategy (durable stores only). tickets, points: rows about to be told."""
+        if not self.store.durable:
+            return
+        before = perf_counter()
+        from ..core import plain
+
+        sequence = self.store.log(self.study, self._taken_log())
+        if self.started:
+            waiting = self._waiting_points()
+            if tickets is not None and points is not None:
+                waiting.update(zip(tickets.tolist(), points, strict=True))
+            waiting.pop(FOREIGN, None)
+            rows = np.array(list(waiting.values())).reshape(len(waiting), self.space.dimension)
+            body = {"strategy": self.strategy.state(), "tickets": np.array(list(waiting), dtype=np.int64), "points": rows}
+            self.store.snapshot(self.study, plain.encode(body), sequence)
+        self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))
+        self.spans.add("store", perf_counter() - before)
+
+    def _waiting_points(self) -> dict[int, Floats]:
+        """The exact points of every ticket that has not been told."""
+        chunks = [*self.in_flight(), *self.backlog, *self.untold.values()]
+        waiting = {int(t): p for chunk in chunks for t, p in zip(chunk.tickets.tolist(), chunk.points, strict=True)}
+        for pairs in (*self._joined.values(), *self._twins.values()):
+            waiting.update(pairs)
+        return waiting
+
+    # --- when a strategy repeats itself ---------------------------------------------------------------------------
+
+    @property
+    def distinct(self) -> int:
+        """Different points that were opened."""
+        return len(self.history.index) if self.groups.repeats == 1 else self.groups.distinct
+
+    @property
+    def exhausted(self) -> bool:
+        """Every feasible point of a finite space has been opened."""
+        return self.deterministic and self.space.size is not None and self.distinct >= self.space.size
+
+    def unseen(self, count: int) -> Chunk | None:
+        """Up to `count` points of a finite space that nobody evaluated, as foreign rows; None if none was found."""
+        raw = self.space.raw_size
+        if raw is None:
+            return None
+        found: list[Floats] = []
+        have = 0
+        for points in self._candidates(raw, count):
+            keys = self.space.keys(self.space.decode(points))
+            fresh = {key: row for row, key in enumerate(keys) if key not in self.history.index}
+            found.append(points[list(fresh.values())])
+            have += len(fresh)
+            if have:
+                break
+        if not have:
+            return None
+        points = np.concatenate(found)[:count]
+        return self.admit(np.full(len(points), FOREIGN), points)
+
+    def _candidates(self, raw: int, count: int) -> Any:
+        rng = self._repairs
+        for _ in range(4):
+            yield self.space.sample(max(64, 4 * count), rng)
+        if raw <= 1 << 22:
+            block = 4096
+            starts = list(range(0, raw, block))
+            rng.shuffle(starts)
+            for start in starts:
+                points = self.space.cells(start, min(start + block, raw))
+                reals = self.space.decode(points)
+                good = self.space.feasible(reals)
+                yield points[good][rng.permutation(int(good.sum()))]
+
+    def restart(self, seed: int, budget: int | None) -> None:
+        """Begin the strategy anew with another seed; it hears what is known as foreign."""
+        self.log("start", seed=seed, budget=budget)
+        self.strategy.start(self.problem, seed, budget)
+        numbers = self.history.good()[-10_000:]
+        if len(numbers):
+            self.tell_known(numbers)
+
+    def tell_known(self, numbers: Ints) -> None:
+        """Tell the strategy of recorded trials as foreign ones."""
+        self._tell(np.full(len(numbers), FOREIGN), self.space.encode(self.history.reals[numbers]), numbers)
+
+
+_UNNUMBERED = np.full(4096, -1, dtype=np.int64)
+_UNNUMBERED.flags.writeable = False
+
+
+def pack(numbers: Ints) -> Any:
+    """JSON-able integers: [first, count] as a dict where they are consecutive, else a list."""
+    k = len(numbers)
+    first = int(numbers[0])
+    if k > 2 and int(numbers[-1]) - first == k - 1 and bool((np.diff(numbers) == 1).all()):
+        return {"from": first, "count": k}
+    return numbers.tolist()
+
+
+def unpack(packed: Any) -> Ints:
+    """What `pack` was given."""
+    if isinstance(packed, dict):
+        return np.arange(packed["from"], packed["from"] + packed["count"])
+    return np.array(packed, dtype=np.int64)
+

@@ -1,0 +1,523 @@
+"""The study: a space, a strategy and a store joined; the face people use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.batch import FOREIGN, Status
+from ..core.errors import ObjectiveError, OutOfOrder, ProblemError, StoreMismatch, StrategyError
+from ..core.evaluator import Evaluator, Outcomes
+from ..core.event import Listener
+from ..core.problem import Goal, Problem, constraints_of, objectives_of
+from ..core.program import Program
+from ..core.space import Space
+from ..core.stopping import StopRule
+from ..core.store import Store
+from ..core.strategy import Strategy
+from ..core.target import Target
+from ..core.trial import Trial
+from ..parts import stopping
+from ..parts.stores import open_store
+from ..parts.strategies import make_strategy
+from . import resume
+from .choose import choose_evaluator, count_workers
+from .chunk import Chunk
+from .drive import drive, interruptible
+from .identity import fingerprint, make_seed, strategy_name, study_spec
+from .limits import Limits
+from .loop import Loop, Options, Signal
+from .result import Result
+from .session import Session
+from .timing import Deadline
+
+Objective = Callable[..., Any] | Program
+
+
+class Study:
+    """A search that remembers.
+
+    space: see `Space`.  store: "memory" (None), "sqlite:///file.db", or a Store; an existing study of that `name` goes on.
+    strategy: a name, a `Strategy` or its class.  seed: every random number derives from it (None: drawn, and kept).
+    objectives: a count, names, or {name: "minimize" | "maximize"}; goal: of those without one.
+    constraints: comparisons over named results ("latency <= 100").
+    noisy: equal points may give different values, so they may be evaluated again.
+    repeats, aggregate: trials per proposal, and how their values become one ("mean", "median", "min").
+    ordered: the history depends on the seed and a width alone, never on timing (True: the width is the first run's
+    number of workers).  cache: False evaluates repeated proposals again.  version: your word for the objective's code;
+    where given, results are shared between studies of one store.  listeners: called with every `Event`.
+
+    Raises:
+        SpaceError, ProblemError, StrategyError, StoreError: what cannot be, before any work is done.
+        StoreMismatch: the stored study of this name is another one.
+    """
+
+    def __init__(
+        self,
+        space: Any,
+        *,
+        store: str | Store | None = None,
+        name: str = "study",
+        strategy: str | Strategy | type[Strategy] = "auto",
+        seed: int | None = None,
+        objectives: Any = None,
+        goal: Goal = "minimize",
+        constraints: Any = None,
+        noisy: bool = False,
+        fidelity: Any = None,
+        repeats: int = 1,
+        aggregate: Literal["mean", "median", "min"] = "mean",
+        ordered: bool | int = False,
+        cache: bool = True,
+        version: str | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        if fidelity is not None:
+            raise ProblemError("fidelity: evaluations at several fidelities are not available yet; leave it out")
+        self.space = Space.of(space)
+        self.problem = Problem(
+            self.space, objectives_of(objectives, goal), constraints_of(constraints), bool(noisy), None, version
+        )
+        self.strategy = make_strategy(strategy)
+        self.name = name
+        self._ordered = ordered
+        made = study_spec(self.problem, self.strategy, make_seed(seed), repeats, aggregate, ordered)
+        self.store = open_store(store)
+        self._owns_store = not isinstance(store, Store)
+        if self.store.durable:
+            self._check_storable()
+        record = self.store.create(name, made, fingerprint(self.problem))
+        self._reconcile(record.spec, made, seed)
+        if self.store.durable:
+            self.seed = int(record.spec["seed"])
+        else:
+            self.seed = int(made["seed"])
+        self._stored_strategy = str(record.spec["strategy"])
+        self._id = record.id
+        self.session = Session(
+            self.problem,
+            self.strategy,
+            self.store,
+            record.id,
+            seed=self.seed,
+            fingerprint=record.fingerprint,
+            deterministic=cache and not noisy,
+            repeats=repeats,
+            aggregate=aggregate,
+            listeners=tuple(listeners),
+        )
+        self._loaded = resume.load(self.session) if self.store.durable else 0
+        self._stop_reason = ""
+        self._budget: int | None = None
+        self._asked: dict[int, Chunk] = {}
+        self._running = False
+
+    def _check_storable(self) -> None:
+        """Raise SpaceError now, not at the first trial, where an option has no label."""
+        for parameter in self.space.parameters.values():
+            items = getattr(parameter, "items", None)
+            for i in range(len(items) if items is not None else 0):
+                items.label(i)
+
+    def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None) -> None:
+        names = ["space", "objectives", "constraints", "repeats", "aggregate"]
+        if seed is not None:
+            names.append("seed")
+        different = [item for item in names if stored.get(item) != made.get(item)]
+        if different:
+            what = "; ".join(f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different)
+            raise StoreMismatch(
+                f"study {self.name!r} is in the store already, with another {' and '.join(different)}. {what}. "
+                "Use another name=, or delete the stored study"
+            )
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        objective: Objective,
+        *,
+        max_evals: int | None = None,
+        timeout: float | None = None,
+        eval_timeout: float | Literal["auto"] | None = None,
+        workers: int | Literal["auto"] | None = None,
+        evaluator: str | Evaluator | None = None,
+        vectorised: bool = False,
+        initial: Sequence[Any] | str | None = None,
+        stop: StopRule | Callable[..., Any] | None = None,
+        retries: int = 0,
+        progress: bool | str | None = None,
+    ) -> Result:
+        """Search until something ends it; what was done before counts.
+
+        objective: f(params) or f(params, context) -> number | (number, ...) | {name: number}; an `async def`; a Command.
+        max_evals: lifetime number of trials of this study.  timeout: seconds of this run (gives the best so far).
+        eval_timeout: seconds per evaluation, or "auto" (learnt).  workers: evaluations at once (-1: all CPUs; "auto":
+        all CPUs if evaluations take long enough).  evaluator: inline | thread | process | async | vectorised | command.
+        vectorised: the objective takes columns of points.  initial: points to try first, or "defaults".
+        stop: a rule, or a function of `Progress`.  retries: further attempts of failed evaluations.
+        progress: None (a line on terminals), True, False, "plain", "json".
+
+        Raises:
+            ProblemError, EvaluatorError: what cannot be, before anything is evaluated.
+            ObjectiveError: the very first evaluation gave something that is not a value (it is kept in the study).
+        """
+        target, tools, limits, options, signal = self._prepare(
+            objective, vectorised, evaluator, workers, eval_timeout, max_evals, timeout, stop, retries
+        )
+        suspends = tools.suspends or options.probe is not None
+        with self._watched(progress), interruptible(signal, suspends):
+            self._admit_initial(initial)
+            reason = drive(lambda: self._whole(target, tools, limits, signal, options), suspends)
+        result = self._finished(reason)
+        if signal.draining and not self._quiet:
+            self._say_best(result)
+        return result
+
+    async def arun(self, objective: Objective, **keywords: Any) -> Result:
+        """`run` inside the caller's event loop; same keywords. Cancelling it stops the run and keeps what was done."""
+        initial, progress = keywords.pop("initial", None), keywords.pop("progress", None)
+        names = ("vectorised", "evaluator", "workers", "eval_timeout", "max_evals", "timeout", "stop", "retries")
+        defaults = {"vectorised": False, "retries": 0}
+        unknown = sorted(set(keywords) - set(names))
+        if unknown:
+            raise ProblemError(f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(names)}, initial, progress")
+        arguments = [keywords.get(item, defaults.get(item)) for item in names]
+        target, tools, limits, options, signal = self._prepare(objective, *arguments)
+        with self._watched(progress):
+            self._admit_initial(initial)
+            reason = await self._whole(target, tools, limits, signal, options)
+        return self._finished(reason)
+
+    def _prepare(
+        self,
+        objective: Objective,
+        vectorised: bool,
+        evaluator: str | Evaluator | None,
+        workers: int | Literal["auto"] | None,
+        eval_timeout: float | Literal["auto"] | None,
+        max_evals: int | None,
+        timeout: float | None,
+        stop: Any,
+        retries: int,
+    ) -> tuple[Target, Evaluator, Limits, Options, Signal]:
+        if self._running:
+            raise OutOfOrder("run() while this study is running; start a second study, or use one objective at a time")
+        target = Target(objective, self.problem, vectorised=vectorised)
+        if target.program is not None:
+            target.program.check()
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise ProblemError(f"retries: a whole number >= 0 is expected, got {retries!r}")
+        deadline = None if eval_timeout is None else Deadline(eval_timeout)
+        rule = None if stop is None else stopping.as_rule(stop)
+        limits = Limits(max_evals, timeout, rule, self.space.raw_size is not None and self.session.deterministic)
+        tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
+        tools.open(target)
+        width = None
+        if self._ordered:
+            width = self._ordered if not isinstance(self._ordered, bool) else (count_workers(workers) or tools.slots)
+        self._begin(max_evals)
+        self._budget = max_evals
+        return target, tools, limits, Options(retries, width, deadline, probe), Signal()
+
+    def _begin(self, budget: int | None) -> None:
+        if self._loaded and not self.session.started:
+            if self._stored_strategy != strategy_name(self.strategy):
+                how = resume.as_foreign(self.session, budget, f"the strategy was {self._stored_strategy}")
+            else:
+                how = resume.resume(self.session, budget)
+            self.session.emit("resumed", trials=self._loaded, how=how)
+        self.session.begin(budget)
+
+    async def _whole(
+        self, target: Target, tools: Evaluator, limits: Limits, signal: Signal, options: Options
+    ) -> str:
+        session = self.session
+        self._running = True
+        before = perf_counter()
+        limits.started = before
+        session.emit(
+            "started", total=limits.max_evals, name=self.name, done=len(session.history.final()), target=target.name,
+            objectives=self.problem.names,
+        )  # fmt: skip
+        loop = Loop(session, target, tools, limits, signal, options)
+        try:
+            self._stop_reason = await loop.run()
+        finally:
+            self._running = False
+            for used in {id(item): item for item in (tools, loop.evaluator)}.values():
+                await used.aclose()
+            session.spans.wall_s += perf_counter() - before
+            session.spans.workers = max(session.spans.workers, loop.evaluator.slots if loop.evaluator.suspends else 1)
+        session.emit("stopped", reason=self._stop_reason)
+        return self._stop_reason
+
+    def _admit_initial(self, initial: Sequence[Any] | str | None) -> None:
+        if initial is None:
+            return
+        if isinstance(initial, str):
+            if initial != "defaults":
+                raise ProblemError(f'initial: a list of points or "defaults" is expected, got {initial!r}')
+            point = self.space.defaults
+            if point is None:
+                lacking = [name for name, item in self.space.parameters.items() if item.default is None]
+                raise ProblemError(f'initial="defaults": {lacking} have no default; give default= to each parameter')
+            initial = [point]
+        points = [initial] if not isinstance(initial, (list, tuple, np.ndarray)) else list(initial)
+        chunk = self.session.given(points, "initial")
+        if len(chunk):
+            self.session.backlog.append(chunk)
+
+    def _watched(self, progress: bool | str | None) -> Any:
+        from ..watch.progress import choose, silent
+
+        listener = choose(progress)
+        self._quiet = progress is False or progress == "json"
+        return _Listening(self.session, None if listener is silent else listener)
+
+    def _finished(self, reason: str) -> Result:
+        self._stop_reason = reason
+        return self.result
+
+    def _say_best(self, result: Result) -> None:
+        import sys
+
+        best = f"best value {result.value!r} at {result.params!r}" if result.success else "no value yet"
+        print(f"{result.stop_reason}: {result.evaluations} evaluations, {best}", file=sys.stderr, flush=True)
+
+    # --- by hand --------------------------------------------------------------------------------------------------
+
+    def ask(self, n: int = 1) -> list[Trial]:
+        """Up to n trials to evaluate by hand (fewer, or none, when the strategy must hear answers first or the space is
+        exhausted). They live as long as this process.
+        """
+        self._begin(self._budget)
+        trials: list[Trial] = []
+        for _ in range(64):
+            if len(trials) >= n:
+                break
+            chunk = self._next(n - len(trials))
+            if chunk is None:
+                break
+            opened = self.session.open(chunk, None)[0] if len(chunk) else None
+            if opened is None:
+                continue
+            for row, trial in enumerate(self.session.history.trials(opened.numbers)):
+                self._asked[trial.number] = opened.rows(slice(row, row + 1))
+                trials.append(trial)
+        return trials
+
+    def _next(self, n: int) -> Chunk | None:
+        if self.session.backlog:
+            chunk = self.session.backlog.pop(0)
+            if len(chunk) > n:
+                self.session.backlog.insert(0, chunk.rows(slice(n, None)))
+            return chunk.rows(slice(0, n))
+        if self.session.exhausted:
+            return None
+        return self.session.draw(max(1, n // self.session.groups.repeats))
+
+    def tell(self, trials: Trial | Sequence[Trial], values: Any, seconds: Any = None) -> None:
+        """What the trials of `ask` came to, as an objective would give it; NaN, None or an exception: it failed.
+
+        Raises:
+            OutOfOrder: a trial that was not asked for, or told already.
+            ObjectiveError: something that is not a value; nothing is told then.
+        """
+        if isinstance(trials, Trial):
+            trials, values = [trials], [values]
+            seconds = None if seconds is None else [seconds]
+        values = list(values)
+        if len(trials) != len(values):
+            raise ProblemError(f"tell: {len(trials)} trials need as many values, got {len(values)}")
+        for trial in trials:
+            if trial.number not in self._asked:
+                raise OutOfOrder(f"trial {trial.number} is not waiting for an answer: it was not asked for here, or told")
+        read = [self._read(raw) for raw in values]
+        for row, (trial, outcomes) in enumerate(zip(trials, read, strict=True)):
+            chunk = self._asked.pop(trial.number)
+            if seconds is not None:
+                outcomes.seconds[:] = seconds[row]
+            self.session.record(chunk, outcomes)
+            self.session.conclude(chunk)
+
+    def _read(self, raw: Any) -> Outcomes:
+        width = len(self.problem.objectives)
+        if isinstance(raw, BaseException):
+            return Outcomes.failed(1, width, f"{type(raw).__name__}: {raw}")
+        if raw is None:
+            return Outcomes.failed(1, width, "told as failed")
+        target = Target(lambda params: params, self.problem)
+        try:
+            reading = target.read(raw)
+        except ObjectiveError as error:
+            if "finite number" in str(error):
+                return Outcomes.failed(1, width, str(error))
+            raise
+        return Outcomes(
+            np.array([reading.values]),
+            np.array([Status.DONE], dtype=np.int8),
+            np.array([np.nan]),
+            np.array([reading.violation]) if self.problem.constraints else None,
+            [reading.components] if reading.components is not None else None,
+        )
+
+    def add(self, params: Any, values: Any) -> None:
+        """Results from elsewhere: one point and its value, or as many of both. They count in no budget; the strategy hears them.
+
+        Raises:
+            SpaceError: a point that is not in the space.  ObjectiveError: something that is not a value.
+        """
+        several = isinstance(params, (list, tuple)) or (isinstance(params, np.ndarray) and params.ndim == 2)
+        points = list(params) if several else [params]
+        raws = list(values) if several else [values]
+        if len(points) != len(raws):
+            raise ProblemError(f"add: {len(points)} points need as many values, got {len(raws)}")
+        reals = self.space.from_params(points)
+        read = [self._read(raw) for raw in raws]
+        self._begin(self._budget)
+        for row, outcomes in enumerate(read):
+            one = reals[row : row + 1]
+            chunk = Chunk(
+                np.array([-1]), np.array([FOREIGN]), self.space.encode(one), one, self.space.active(one),
+                self.space.keys(one), source="added",
+            )  # fmt: skip
+            if self.session.groups.repeats > 1:
+                chunk.replicates = np.array([0])
+            self.session.insert(chunk, outcomes)
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> Result:
+        """Where the study stands."""
+        session = self.session
+        return Result(
+            self.problem,
+            session.history,
+            session.groups,
+            session.best,
+            self._stop_reason,
+            session.cached,
+            session.spans,
+            strategy_name(self.strategy),
+            self.strategy.why if session.started else "",
+            self.name,
+            self._budget,
+        )
+
+    @property
+    def best(self) -> Trial:
+        """The best trial."""
+        return self.result.best
+
+    @property
+    def front(self) -> list[Trial]:
+        """Trials that no other one beats in every objective."""
+        return self.result.front
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every finished trial."""
+        return self.result.trials
+
+    def recommend(self) -> Trial:
+        """The point to use: the best by the mean of its replicates where there are several, else the best trial."""
+        history = self.session.history
+        good = history.good()
+        if self.session.deterministic or not len(good):
+            return self.best
+        keys = self.space.keys(history.reals[good])
+        groups: dict[bytes, list[int]] = {}
+        for key, number in zip(keys, good.tolist(), strict=True):
+            groups.setdefault(key, []).append(number)
+        most = max(len(numbers) for numbers in groups.values())
+        enough = [numbers for numbers in groups.values() if 2 * len(numbers) >= most]
+        chosen = min(enough, key=lambda numbers: float(history.values[numbers, 0].mean()))
+        trial = history.trial(chosen[0])
+        trial.values = tuple((history.values[chosen].mean(axis=0) * self.problem.signs).tolist())
+        return trial
+
+    def rescore(self, metric: str, goal: Goal = "minimize") -> list[Trial]:
+        """Every trial, best first by another metric over its named results; nothing is run."""
+        return self.result.rescore(metric, goal)
+
+    def frame(self) -> Any:
+        """A pandas DataFrame, one row per trial."""
+        return self.result.frame()
+
+    def explain(self) -> str:
+        """What happened, in words."""
+        return self.result.explain()
+
+    def plot(self, path: Any = None, kind: str = "overview") -> Any:
+        """A picture of the study."""
+        return self.result.plot(path, kind)
+
+    def close(self) -> None:
+        """Close the store, if this study opened it."""
+        if self._owns_store:
+            self.store.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, {strategy_name(self.strategy)}, {len(self.session.history.final())} trials)"
+
+
+class _Listening:
+    """Adds a listener for the time of a run."""
+
+    def __init__(self, session: Session, listener: Listener | None) -> None:
+        self._session, self._listener = session, listener
+
+    def __enter__(self) -> None:
+        if self._listener is not None:
+            self._session.listeners.append(self._listener)
+
+    def __exit__(self, *_: object) -> None:
+        if self._listener is None:
+            return
+        if self._listener in self._session.listeners:
+            self._session.listeners.remove(self._listener)
+        close = getattr(self._listener, "close", None)
+        if close is not None:
+            close()
+
+
+def load(store: str | Store, name: str, *, strategy: str | Strategy | None = None) -> Study:
+    """A stored study, without knowing its space. strategy: needed to run it on where it was made with an object.
+
+    Raises:
+        StoreError: no such store or study.  StrategyError: its strategy is not known by name; give one.
+    """
+    opened = open_store(store)
+    spec = opened.open(name).spec
+    if strategy is None:
+        strategy = str(spec["strategy"])
+        try:
+            make_strategy(strategy)
+        except StrategyError as error:
+            raise StrategyError(f"study {name!r} was made with {strategy}; give load(..., strategy=...): {error}") from None
+    study = Study(
+        Space.from_spec(spec["space"]),
+        store=opened,
+        name=name,
+        strategy=strategy,
+        objectives=dict(spec["objectives"]),
+        constraints=spec["constraints"],
+        noisy=spec["noisy"],
+        repeats=spec["repeats"],
+        aggregate=spec["aggregate"],
+        ordered=spec["ordered"],
+        version=spec["version"],
+    )
+    study._owns_store = not isinstance(store, Store)
+    return study
