@@ -176,7 +176,7 @@ def test_an_exception_of_the_program_class_fails_only_its_row() -> None:
 
 
 def test_a_flood_of_output_is_drained_and_bounded() -> None:
-    flood = "import sys\nsys.stdout.write('first\\n')\nb='x'*1000000\nfor _ in range(100): sys.stdout.write(b)\nprint('last')"
+    flood = "import sys\nw=sys.stdout.write\nw('first\\n')\nfor _ in range(100): w('x' * 1000000)\nprint('last')"
     seen: list[str] = []
     run(Script((*PYTHON, flood), measure=lambda done: {"value": seen.append(done[0].stdout) or 1}))
     assert seen[0].startswith("first\n")

@@ -1,8 +1,8 @@
 """Command templates: argv elements with placeholders, substituted one by one, never through a shell.
 
     {name}          the parameter, or one of {out} {back} {folder} {instance} {number}
-    {name:format}   numbers and text: Python's format (".3f", "04d"); booleans: "yes|no" (an empty side is allowed);
-                    lists (permutations, subsets, vectors): the separator instead of ","
+    {name:format}   numbers and text: Python's format (".3f", "04d"); booleans: "yes|no", "yes" alone (nothing
+                    for false), or "d" (1 and 0); lists (permutations, subsets, vectors): the separator instead of ","
     {?...}          a segment that vanishes when a parameter in it is inactive, or a boolean in it gives an empty text;
                     an element that is one whole segment becomes several elements, split at its spaces
     {{ }}           literal braces
@@ -131,10 +131,10 @@ def render_value(value: Any, form: str, name: str) -> str:
 def _boolean(value: bool, form: str) -> str:
     if not form:
         return "true" if value else "false"
-    if "|" in form or form.startswith("-"):
-        yes, _, no = form.partition("|")
-        return yes if value else no
-    return format(int(value), form)
+    if form == "d":
+        return str(int(value))
+    yes, _, no = form.partition("|")
+    return yes if value else no
 
 
 class Template:
