@@ -165,6 +165,10 @@ def test_runs_with_little_in_them(tmp_path):
             assert plot(data, tmp_path / "a.png", kind).stat().st_size > 2000
 
 
+def test_without_a_path_the_figure_comes_back(making):
+    assert plot(making(), kind="slices").axes
+
+
 def test_refusals(making, tmp_path):
     with pytest.raises(ProblemError, match=r"must end in \.png, \.svg, \.pdf; got 'a.jpg'"):
         plot(making(), tmp_path / "a.jpg")

@@ -94,7 +94,12 @@ def test_warnings_are_shown_at_once():
     stream = io.StringIO()
     Plain(stream, Clock())(Event("warning", 0, {"text": "code changed\x07"}))
     Plain(stream, Clock())(Event("fallback", 0, {"reason": "singular matrix"}))
-    assert stream.getvalue() == "warning: code changed\\x07\nfallback: singular matrix\n"
+    Plain(stream, Clock())(Event("resumed", 0, {"trials": 12, "how": "replayed"}))
+    assert stream.getvalue().splitlines() == [
+        "warning: code changed\\x07",
+        "fallback: singular matrix",
+        "resumed with 12 trials: replayed",
+    ]
 
 
 def test_json_lines_parse_and_keep_the_data():

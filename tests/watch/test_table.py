@@ -2,14 +2,14 @@ import numpy as np
 
 from thalweg.core.batch import Status
 from thalweg.watch.data import Column, RunData
-from thalweg.watch.table import ROWS, summary
+from thalweg.watch.table import ROWS, table
 from thalweg.watch.text import width
 
 
 def test_one_objective(making):
     data = making()
     data.cached = 5
-    text = summary(data)
+    text = table(data)
     best = data.best()
     assert f"{data.values[best, 0]:.9g}" in text and f"trial {best}" in text
     assert f"{data.columns[0].values[best]:.9g}" in text and "in [0.0001, 0.1] log" in text
@@ -23,12 +23,12 @@ def test_one_objective(making):
 def test_inactive_parameters_are_not_shown(making):
     data = making()
     row = data.best()
-    assert ("slope" in summary(data)) == (not np.isnan(data.columns[3].values[row]))
+    assert ("slope" in table(data)) == (not np.isnan(data.columns[3].values[row]))
 
 
 def test_several_objectives(making):
     data = making(400, objectives=2)
-    text = summary(data)
+    text = table(data)
     front = data.front()
     assert f"{len(front)} trials on the Pareto front" in text
     lines = text.split("\n")
@@ -50,7 +50,7 @@ def test_hostile_names_stay_on_their_line():
         name=evil,
         stop_reason=evil,
     )
-    text = summary(data)
+    text = table(data)
     assert "\x1b" not in text and "\u202e" not in text
     assert "\\x1b[2J\\n" in text
     assert all(width(line) <= 180 for line in text.split("\n"))
@@ -60,12 +60,18 @@ def test_hostile_names_stay_on_their_line():
 
 def test_nothing_found():
     empty = RunData(np.empty((0, 1)), np.empty(0, dtype=np.int8), np.empty(0))
-    assert "no evaluation was made" in summary(empty)
+    assert "no evaluation was made" in table(empty)
     failed = RunData(
         np.array([[np.nan]]), np.array([Status.FAILED], dtype=np.int8), np.array([0.1]), errors={0: "OSError: \x07gone"}
     )
-    assert "the first failure: OSError: \\x07gone" in summary(failed)
+    assert "the first failure: OSError: \\x07gone" in table(failed)
     failed.values[0] = 1
     failed.statuses[0] = Status.DONE
     failed.violations = np.array([2.0])
-    assert "no feasible trial: 1 of 1 violate a constraint" in summary(failed)
+    assert "no feasible trial: 1 of 1 violate a constraint" in table(failed)
+
+
+def test_replicates_show_their_common_value(making):
+    data = making()
+    data.chosen = (4, 1.25)
+    assert table(data).split("\n")[2].split() == ["best", "loss", "1.25", "trial", "4"]

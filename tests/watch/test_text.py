@@ -74,7 +74,7 @@ def test_seconds(value, shown):
     assert text.seconds(value) == shown
 
 
-def test_table_aligns_wide_characters():
-    lines = text.table([["深さ", "1"], ["ab", "22"]], ["name", "n"], right=[1]).split("\n")
+def test_align_measures_wide_characters():
+    lines = text.align([["深さ", "1"], ["ab", "22"]], ["name", "n"], right=[1]).split("\n")
     assert lines == ["name   n", "----  --", "深さ   1", "ab    22"]
-    assert text.table([]) == ""
+    assert text.align([]) == ""

@@ -72,6 +72,7 @@ class RunData:
     finished_s: (n,) seconds after the start of the run, or None.  errors: {row: message} of failed trials.
     labels: {row: params by name} for rows whose parameters people should see otherwise than column by column
     (permutations, subsets, vectors); usually the best row and the front.
+    chosen: (row, value) of the best where that is not simply the row with the best value: replicates made into one.
     cached: answers that came from the cache, beside the n trials.  reason: why this strategy, in words.
     noisy: replicates may share parameters.  budget: evaluations allowed, or None.
     """
@@ -87,6 +88,7 @@ class RunData:
     finished_s: Floats | None = None
     errors: dict[int, str] = field(default_factory=dict)
     labels: dict[int, dict[str, Any]] = field(default_factory=dict)
+    chosen: tuple[int, float] | None = None
     name: str = ""
     strategy: str = ""
     reason: str = ""
@@ -123,10 +125,19 @@ class RunData:
 
     def best(self) -> int | None:
         """The row with the best first objective, the earliest of equals; None where no trial is ok."""
+        if self.chosen is not None:
+            return self.chosen[0]
         good = np.flatnonzero(self.ok)
         if not len(good):
             return None
         return int(good[np.argmin(self.values[good, 0] * self.signs[0])])
+
+    def best_value(self) -> float:
+        """The best first objective; NaN where no trial is ok."""
+        if self.chosen is not None:
+            return self.chosen[1]
+        row = self.best()
+        return float("nan") if row is None else float(self.values[row, 0])
 
     def front(self) -> Ints:
         """Rows that no other row dominates, by the first objective; of equal values the earliest row only."""

@@ -45,7 +45,7 @@ def _result(data: RunData) -> list[str]:
         lines.append(f"{len(data.front())} trials on the Pareto front")
         return lines
     since = len(data) - 1 - row
-    value = number(float(data.values[row, 0]))
+    value = number(data.best_value())
     late = f"; the {count(since)} evaluations after it brought nothing better" if since else "; it was the last one"
     lines.append(f"best {clip(data.objectives[0], 36)} {value} in trial {data.number(row)}{late}")
     return lines

@@ -28,8 +28,8 @@ PANELS = 12
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "IPAGothic", "Noto Sans")
 
 
-def plot(data: RunData, path: str | Path, kind: str = "overview") -> Path:
-    """Draw a run into a file; its suffix (.png, .svg, .pdf) decides the format. Gives the path.
+def plot(data: RunData, path: str | Path | None = None, kind: str = "overview") -> Any:
+    """Draw a run into a file; its suffix (.png, .svg, .pdf) decides the format. Gives the path; without one, the figure.
 
     kind: "overview", "convergence" (values and best so far), "parallel" (parallel coordinates), "slices" (the value
     against each parameter) or "pareto" (two objectives or more, pairwise).
@@ -38,6 +38,8 @@ def plot(data: RunData, path: str | Path, kind: str = "overview") -> Path:
         ProblemError: an unknown kind or suffix, or a kind that does not suit the run.
         MissingExtra: matplotlib is not installed.
     """
+    if path is None:
+        return figure(data, kind)
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ProblemError(f"plot: the file must end in {', '.join(SUFFIXES)}; got {path.name!r}")

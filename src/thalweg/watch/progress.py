@@ -27,6 +27,9 @@ LIVE_S = 0.2
 FIRST_S, GROWTH, LONGEST_S = 2.0, 1.5, 600.0
 """Plain lines come 2 s after the start, then each time 1.5 times later, at least every 10 minutes."""
 
+NOTES = ("warning", "fallback", "switched", "resumed")
+"""Kinds of events that are said at once."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -132,7 +135,7 @@ class Plain:
             self._next, self._wait = self._begun + FIRST_S, FIRST_S
         elif kind == "stopped":
             self._print(f"{self.tally.line(self._elapsed())}  stopped: {clean(self.tally.stopped)}")
-        elif kind in ("warning", "fallback", "switched"):
+        elif kind in NOTES:
             self._print(note(event))
 
     def _elapsed(self) -> float:
@@ -163,7 +166,7 @@ class Live:
         if kind == "started":
             self._begun = self._clock()
             self._open()
-        elif kind in ("warning", "fallback", "switched"):
+        elif kind in NOTES:
             self._open().console.print(note(event), markup=False, highlight=False, style="yellow")
         elif kind == "stopped":
             self.close()
@@ -246,7 +249,9 @@ def silent(event: Event) -> None:
 
 
 def note(event: Event) -> str:
-    """A warning, fallback or switch in words."""
+    """An event of `NOTES` in words."""
+    if event.kind == "resumed":
+        return f"resumed with {event.data.get('trials')} trials: {clean(event.data.get('how'))}"
     text = event.data.get("text") or event.data.get("reason") or ""
     return f"{event.kind}: {clean(text)}"
 

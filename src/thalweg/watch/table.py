@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.batch import Ints, Status
 from .data import RunData
-from .text import clean, clip, count, number, seconds, table
+from .text import align, clean, clip, count, number, seconds
 
 LIMIT = 36
 """The widest column, in characters."""
@@ -15,7 +15,7 @@ ROWS = 20
 _COLUMNS = 8  # parameters beside the objectives in a Pareto table
 
 
-def summary(data: RunData, limit: int = LIMIT) -> str:
+def table(data: RunData, limit: int = LIMIT) -> str:
     """Several aligned lines of plain text, safe to print whatever the names contain. `limit`: widest column."""
     parts = [_head(data, limit)]
     best = data.best()
@@ -25,7 +25,7 @@ def summary(data: RunData, limit: int = LIMIT) -> str:
         parts.append(pareto_table(data, limit))
     else:
         parts.append(_best(data, best, limit))
-    parts.append(table(_facts(data), limit=160))
+    parts.append(align(_facts(data), limit=160))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -35,9 +35,9 @@ def _head(data: RunData, limit: int) -> str:
 
 
 def _best(data: RunData, row: int, limit: int) -> str:
-    lines = [("best " + data.objectives[0], number(float(data.values[row, 0]), 9), f"trial {data.number(row)}")]
+    lines = [("best " + data.objectives[0], number(data.best_value(), 9), f"trial {data.number(row)}")]
     shown = [(f"  {name}", number(value, 9), _where(data, name)) for name, value in data.params(row).items()]
-    return table(lines + shown, limit=limit)
+    return align(lines + shown, limit=limit)
 
 
 def _where(data: RunData, name: str) -> str:
@@ -61,7 +61,7 @@ def pareto_table(data: RunData, limit: int = LIMIT) -> str:
         params = data.params(row)
         values = [number(float(value)) for value in data.values[row]]
         rows.append([str(data.number(row)), *values, *(number(params.get(name)) for name in kept)])
-    text = table(rows, header, limit, right=range(1 + len(data.objectives)))
+    text = align(rows, header, limit, right=range(1 + len(data.objectives)))
     notes = [f"{len(front)} trials on the Pareto front"]
     if len(shown) < len(front):
         notes.append(f"{len(shown)} of them shown")

@@ -100,7 +100,7 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", " ") if value >= 10_000 else str(value)
 
 
-def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), limit: int = 28, right: Sequence[int] = ()) -> str:
+def align(rows: Sequence[Sequence[str]], header: Sequence[str] = (), limit: int = 28, right: Sequence[int] = ()) -> str:
     """Aligned columns, two spaces apart, each at most `limit` wide; the columns in `right` are aligned to the right."""
     body = [[clip(cell, limit) for cell in row] for row in ([list(header), *rows] if header else rows)]
     if not body:
