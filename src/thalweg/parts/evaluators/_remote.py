@@ -213,6 +213,19 @@ class Remote:
             await self._send(loop, message)
         return await self._done
 
+    async def load(self) -> bool:
+        """Wait until the worker has loaded the target: True, or False when it ended before.
+
+        Raises:
+            LostTarget: it cannot be loaded there.
+        """
+        loop = asyncio.get_running_loop()
+        while not self.name and not self._gone:
+            self._done = loop.create_future()
+            self._attach(loop)
+            await self._done
+        return not self._gone
+
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:
             self._detach()
@@ -254,6 +267,8 @@ class Remote:
             self._answer(message)
         elif kind in (READY, LOST):
             self._ready(message)
+            if self._job is None:
+                self._finish(True)
 
     def _finish(self, result: bool | BaseException) -> None:
         done, self._done = self._done, None

@@ -115,7 +115,21 @@ class Process(Evaluator):
 
     def prepare(self, job: Job) -> Sent:
         """Pack the arrays (at most 256 rows; the loop sends the rest again)."""
+        opened(self._target)
         return Sent(job, pack_job(job if len(job) <= MOST else _head(job)))
+
+    async def ready(self, prepared: Any) -> None:
+        """Have a worker that has loaded the objective: what comes after is the evaluation, and may have a deadline.
+
+        A fresh worker imports the objective's modules first, which can take seconds. `evaluate` does this by itself
+        where it was not called before.
+        """
+        remote = prepared.remote = self._take()
+        try:
+            await remote.load()
+        except BaseException as error:
+            await self._fault(prepared, remote, error)
+            raise
 
     async def evaluate(self, prepared: Any) -> Outcomes:
         """Run the job in a worker.
@@ -125,13 +139,11 @@ class Process(Evaluator):
         """
         constrained = bool(opened(self._target).problem.constraints)
         for _ in range(_ATTEMPTS):
-            remote = prepared.remote = self._take()
+            remote = prepared.remote = prepared.remote or self._take()
             try:
                 finished = await remote.run(prepared.message, prepared.job)
             except BaseException as error:
-                await self._end(prepared, remote, constrained, wait=not isinstance(error, GeneratorExit))
-                if isinstance(error, LostTarget):
-                    raise EvaluatorError(f"a new worker process cannot load the objective: {error}") from None
+                await self._fault(prepared, remote, error)
                 raise
             outcomes: Outcomes = remote.outcomes(constrained)
             if finished:
@@ -183,16 +195,19 @@ class Process(Evaluator):
         else:
             self._idle.append(remote)
 
-    async def _end(self, prepared: Sent, remote: Remote, constrained: bool, wait: bool) -> None:
+    async def _fault(self, prepared: Sent, remote: Remote, error: BaseException) -> None:
+        """Something came between (mostly a cancellation): end the worker and all below it, keep what it finished."""
         try:
             if self._supervisor is not None:
                 self._supervisor.kill(remote)
-                if wait:
+                if not isinstance(error, GeneratorExit):  # then nothing can be awaited any more
                     await remote.ended()
-            prepared.kept = remote.outcomes(constrained)
+            prepared.kept = remote.outcomes(bool(opened(self._target).problem.constraints))
         finally:
             prepared.remote = None
             remote.close()
+        if isinstance(error, LostTarget):
+            raise EvaluatorError(f"a new worker process cannot load the objective: {error}") from None
 
     async def aclose(self) -> None:
         """End all workers and the supervisor."""
