@@ -81,7 +81,7 @@ IMPROVED, NO_IMPROVEMENT = 0, 3
 @click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the run (.png, .svg, .pdf).")
 @click.option("--progress/--no-progress", default=None, help="A line that shows how far it is.")
 @click.pass_context
-def tune(ctx: click.Context, words: tuple[str, ...], **options: Any) -> None:
+def tune(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> None:
     """Find the best parameters of a command-line program.
 
     Placeholders: {name} a parameter, {out} a fresh output file, {instance} the input, {folder}, {number}. An argument

@@ -10,8 +10,17 @@ starts in a few milliseconds when run by its path; `-S` keeps pyppmd from being 
 
 import sys
 
-_LZMA = {"dict": 23, "lc": 3, "lp": 0, "pb": 2, "mode": "normal", "mf": "bt4", "nice": 64, "depth": 0}
-_PPMD = {"order": 6, "mem": 24, "variant": "H"}
+_LZMA: "dict[str, int | str]" = {
+    "dict": 23,
+    "lc": 3,
+    "lp": 0,
+    "pb": 2,
+    "mode": "normal",
+    "mf": "bt4",
+    "nice": 64,
+    "depth": 0,
+}
+_PPMD: "dict[str, int | str]" = {"order": 6, "mem": 24, "variant": "H"}
 
 
 def main(argv: list[str]) -> int:
@@ -90,7 +99,7 @@ def _pack_ppmd(data: bytes, options: "dict[str, int | str]") -> bytes:
         body = encoder.encode(data) + encoder.flush()
     else:
         raise ValueError(f"variant is H or I, not {variant!r}")
-    return bytes([ord(variant), order, mem]) + len(data).to_bytes(8, "little") + body
+    return bytes([ord(variant), order, mem]) + len(data).to_bytes(8, "little") + bytes(body)
 
 
 def _unpack(method: str, data: bytes) -> bytes:
@@ -98,13 +107,14 @@ def _unpack(method: str, data: bytes) -> bytes:
         import lzma
 
         filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << data[0]}]
-        return lzma.decompress(data[1:], lzma.FORMAT_RAW, filters=filters)
+        return bytes(lzma.decompress(data[1:], lzma.FORMAT_RAW, filters=filters))
     import pyppmd
 
     variant, order, mem, length = chr(data[0]), data[1], data[2], int.from_bytes(data[3:11], "little")
     if variant == "H":
         return bytes(pyppmd.Ppmd7Decoder(order, 1 << mem).decode(data[11:], length))
-    return bytes(pyppmd.Ppmd8Decoder(order, 1 << mem, pyppmd.PPMD8_RESTORE_METHOD_RESTART).decode(data[11:], length))
+    decoder = pyppmd.Ppmd8Decoder(order, 1 << mem, pyppmd.PPMD8_RESTORE_METHOD_RESTART)
+    return bytes(decoder.decode(data[11:], length))
 
 
 if __name__ == "__main__":

@@ -186,16 +186,16 @@ class TuningJob:
                 seed=self.seed,
                 store=store,
                 name=self.study_name,
+                listeners=listeners,
             )
             result = study.run(
                 self.command,
                 max_evals=self.max_evals,
                 timeout=self.timeout_s,
-                eval_timeout=self.eval_timeout,
+                eval_timeout=cast(Any, self.eval_timeout),
                 workers=self.workers,
                 evaluator="command",
                 initial=list(self.presets.values()) or None,
-                listeners=list(listeners),
                 progress=progress,
             )
             return judge(self, result)

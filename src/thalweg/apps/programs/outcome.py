@@ -86,11 +86,11 @@ class Outcome:
 
     def text(self) -> str:
         """For people: the table against the presets, the gain, the command to paste."""
-        from ...watch.text import table
+        from ...watch.text import align
 
         if self.best is None:
             return self._nothing()
-        parts = [table(self._rows(), ["", "trial", *self.names], limit=28, right=list(range(1, 2 + len(self.names))))]
+        parts = [align(self._rows(), ["", "trial", *self.names], limit=28, right=list(range(1, 2 + len(self.names))))]
         if self.gains:
             parts.append("\n".join(self._gain_lines()))
         elif self.presets:
