@@ -49,16 +49,18 @@ def finishing_of(numbers: Sequence[int], values: Any = None, status: int = Statu
     """Results of `numbers`; by default value i + 0.5 for number i."""
     rows = np.asarray(numbers, dtype=np.int64)
     given = rows[:, None] + 0.5 if values is None else np.asarray(values, dtype=np.float64).reshape(len(rows), -1)
-    return Finishing(rows, given, np.full(len(rows), status, dtype=np.int8), np.full(len(rows), 0.25), **columns)
+    statuses, seconds = np.full(len(rows), status, dtype=np.int8), np.full(len(rows), 0.25)
+    return Finishing(rows, given.astype(np.float64), statuses, seconds, **columns)
 
 
 def _refused(call: Callable[[], object], *words: str) -> None:
+    message = None
     try:
         call()
     except StoreError as error:
-        assert all(word in str(error) for word in words), f"the message lacks one of {words}: {error}"
-        return
-    raise AssertionError(f"a StoreError expected (with {words}), none came")
+        message = str(error)
+    assert message is not None, f"a StoreError expected (with {words}), none came"
+    assert all(word in message for word in words), f"the message lacks one of {words}: {message}"
 
 
 def create_is_idempotent(make: Make) -> None:
