@@ -29,6 +29,7 @@ from . import spec
 from .command import Command
 from .outcome import Outcome, judge
 from .params import build_space, read_preset
+from .stored import remember
 
 BUDGET = 100
 """Evaluations, where nothing is said."""
@@ -41,7 +42,7 @@ class TuningJob:
 
     presets: points tried first.  constraints: of measured results ("rss <= 200e6").  max_evals, timeout_s: the budget.
     eval_timeout: seconds per evaluation, or "auto".  workers: programs that run at once.  output: {out} in the commands
-    that are shown.
+    that are shown.  settings: what it was made of.
     """
 
     command: Command
@@ -57,6 +58,7 @@ class TuningJob:
     strategy: str = "auto"
     seed: int = 0
     output: str = "out"
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> TuningJob:
@@ -91,6 +93,7 @@ class TuningJob:
             given.get("strategy", "auto"),
             given.get("seed", 0),
             given.get("output", "out"),
+            given,
         )
         if job.workers < 1:
             raise ProblemError(f"jobs: 1 or more, got {job.workers}")
@@ -174,7 +177,7 @@ class TuningJob:
         from ...engine.study import Study
         from ...parts.stores import open_store
 
-        store = open_store(_address(self.store))
+        store = open_store(address_of(self.store))
         try:
             if fresh and self.study_name in store.names():
                 store.delete(self.study_name)
@@ -188,6 +191,7 @@ class TuningJob:
                 name=self.study_name,
                 listeners=listeners,
             )
+            remember(store, self)
             result = study.run(
                 self.command,
                 max_evals=self.max_evals,
@@ -203,7 +207,8 @@ class TuningJob:
             store.close()
 
 
-def _address(store: str) -> str:
+def address_of(store: str) -> str:
+    """A store's address from a path or an address."""
     if "://" in store or store == "memory":
         return store
     if os.path.isdir(store):
