@@ -4,11 +4,15 @@ Writers wait on a blocking flock of a side file before BEGIN IMMEDIATE. Against 
 and fair (eight processes on one file: longest wait 0.15 s instead of 4 s, and nobody starves), and the kernel drops the
 lock when a process dies. Readers never wait. Only one SQLite library (apsw's, which has no WAL-reset bug) may have the
 file open in a process: closing a file in another one drops this one's locks.
+
+Nor may a connection live through a fork, not even unused: SQLite keeps a list of locks per process, the child's copy
+says that it holds what only the parent holds, and a new connection of the child then writes without any lock (three
+writers forked beside an idle connection damaged a file within a second). So every connection is closed before os.fork,
+and parent and child open their own when they need one.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import threading
@@ -48,22 +52,22 @@ class Database:
         self._connection: apsw.Connection | None = None
         self._closed = False
         self._gate = -1
+        self._lock = threading.RLock()
         self._connect()
         _living.add(self)
 
     def _connect(self) -> apsw.Connection:
         import apsw
 
-        self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._pages = 0
+        self._wal = _Wal()
         self._synchronous = ""
         self._gate = open_gate(self.path)
         connection = None
         try:
             with self._queue(), _translated(self.path):
-                flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-                connection = apsw.Connection(str(self.path), flags=flags, vfs=self.vfs)
+                # Not made here: a file that vanished is an error, not an empty store.
+                connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self.vfs)
                 self._prepare(connection)
         except BaseException:
             if connection is not None:
@@ -89,48 +93,46 @@ class Database:
             migrate(connection, self.path, version, migrations(), SCHEMA_VERSION)
         connection.pragma("synchronous", "NORMAL")
         self._synchronous = "NORMAL"
-        connection.set_wal_hook(self._count_pages)  # instead of automatic checkpoints, whose errors hit a good commit
-
-    def _count_pages(self, _connection: object, _name: str, pages: int) -> int:
-        self._pages = pages
-        return 0
+        connection.set_wal_hook(self._wal.count)  # instead of automatic checkpoints, whose errors hit a good commit
 
     @contextmanager
     def writing(self, durable: bool) -> Iterator[apsw.Connection]:
         """A transaction that may write: all of it happens, or none. durable: on the disk before it is acknowledged."""
-        connection = self._here()
-        with self._lock, self._queue(), _translated(self.path):
-            level = "FULL" if durable and self.full else "NORMAL"
-            if self._synchronous != level:
-                connection.pragma("synchronous", level)
-                self._synchronous = level
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
-            if self._pages >= CHECKPOINT_PAGES:
-                self._checkpoint(connection)
+        with self._lock:
+            connection = self._here()
+            with self._queue(), _translated(self.path):
+                level = "FULL" if durable and self.full else "NORMAL"
+                if self._synchronous != level:
+                    connection.pragma("synchronous", level)
+                    self._synchronous = level
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+                if self._wal.pages >= CHECKPOINT_PAGES:
+                    self._checkpoint(connection)
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
         """A transaction that sees one moment of the file."""
-        connection = self._here()
-        with self._lock, _translated(self.path):
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                _roll_back(connection)
+        with self._lock:
+            connection = self._here()
+            with _translated(self.path):
+                connection.execute("BEGIN")
+                try:
+                    yield connection
+                finally:
+                    _roll_back(connection)
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
         """The commit stands whatever happens here: a failed checkpoint is tried again after the next one."""
         import apsw
 
         with suppress(apsw.Error):
-            if self._pages < TRUNCATE_PAGES:
+            if self._wal.pages < TRUNCATE_PAGES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 return
             connection.set_busy_timeout(200)
@@ -151,32 +153,39 @@ class Database:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def _here(self) -> apsw.Connection:
-        if self._pid != os.getpid():
-            self.forget()
         if self._closed:
             raise StoreError(f"{self.path}: this store is closed; open it again with open_store")
-        return self._connection or self._connect()
-
-    def forget(self) -> None:
-        """In a forked child: drop the parent's connection without a word to SQLite, and its place in the queue."""
-        if self._connection is not None:
-            # Closing it here could checkpoint and remove files that the parent uses: it must outlive this process.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
-            self._connection = None
-            self._close_gate()  # or a killed parent's lock would live on in its children
-        self._pid = os.getpid()
-        self._lock = threading.RLock()
+        if self._connection is None:
+            return self._connect()
+        if self._pid != os.getpid():
+            raise StoreError(
+                f"{self.path}: this process was forked behind Python's back while the store was open, and would damage "
+                f"the file; open the store after the fork, or fork with os.fork or multiprocessing"
+            )
+        return self._connection
 
     def close(self) -> None:
         """Release the file. Closing twice is fine."""
-        if self._pid != os.getpid():
-            self.forget()
-        if not self._closed and self._connection is not None:
-            with self._lock, self._queue(), _translated(self.path):
+        with self._lock:
+            self._let_go()
+            self._closed = True
+
+    def _let_go(self) -> None:
+        if self._connection is not None and self._pid == os.getpid():
+            with self._queue(), _translated(self.path):
                 self._connection.close()  # the last one out carries the WAL over
             self._connection = None
-            self._close_gate()
-        self._closed = True
+        self._close_gate()
+
+    def before_fork(self) -> None:
+        """Stand still, with no connection, until `after_fork`."""
+        self._lock.acquire()
+        if self._connection is not None and not self._connection.in_transaction:
+            self._let_go()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent and in the child."""
+        self._lock.release()
 
     def _close_gate(self) -> None:
         if self._gate >= 0:
@@ -188,12 +197,31 @@ class Database:
             os.close(self._gate)
 
 
-def _forget_all() -> None:
-    for database in list(_living):
-        database.forget()
+class _Wal:
+    """How many pages the WAL has, by SQLite. An object apart, or Database and connection would hold each other."""
+
+    pages = 0
+
+    def count(self, _connection: object, _name: str, pages: int) -> int:
+        self.pages = pages
+        return 0
 
 
-os.register_at_fork(after_in_child=_forget_all)
+_standing: list[Database] = []
+
+
+def _before_fork() -> None:
+    _standing[:] = list(_living)
+    for database in _standing:
+        database.before_fork()
+
+
+def _after_fork() -> None:
+    while _standing:
+        _standing.pop().after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def _roll_back(connection: apsw.Connection) -> None:

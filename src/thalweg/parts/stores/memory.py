@@ -223,10 +223,11 @@ class MemoryStore(Store):
                         best[name] = trial
             return best
 
-    def log(self, study: int, entries: Sequence[Entry]) -> None:
+    def log(self, study: int, entries: Sequence[Entry]) -> int:
         """See `Store.log`."""
         with self._lock:
             _write(self._get(study), entries)
+            return len(self._get(study).entries)
 
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = ()) -> list[Entry]:
         """See `Store.entries`."""

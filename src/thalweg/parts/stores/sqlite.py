@@ -245,13 +245,14 @@ class SQLiteStore(Store):
 
     # --- log and snapshots ----------------------------------------------------------------------------------------
 
-    def log(self, study: int, entries: Sequence[Entry]) -> None:
+    def log(self, study: int, entries: Sequence[Entry]) -> int:
         """See `Store.log`."""
         with self._database.writing(durable=False) as connection:
             counter = self._counter(connection, study)
             written = self._write_log(connection, counter, entries)
             connection.execute(self._sql["set_counter"], counter.row())
         stamp(entries, written)
+        return counter.sequence
 
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = ()) -> list[Entry]:
         """See `Store.entries`. Damaged lines are left out, with a RuntimeWarning."""
