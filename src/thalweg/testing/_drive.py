@@ -1,4 +1,4 @@
-"""A small engine for the conformance suite: asks, repairs, snaps, evaluates, breaks some rows, tells; and watches arrays."""
+"""A small engine for the conformance suite: asks, repairs, snaps, evaluates, breaks rows, tells, watches arrays."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Drive:
             answers.statuses[row] = (Status.FAILED, Status.TIMEOUT, Status.ABANDONED, Status.DONE)[row % 4]
             if row % 4 < 3:
                 answers.values[row] = np.nan
-        answers.violations = np.where(np.arange(count) % 3 == 0, 0.5, 0.0)
+        answers.violations = np.asarray(np.where(np.arange(count) % 3 == 0, 0.5, 0.0), dtype=np.float64)
         return answers
 
     # --- tell -----------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def step(x: Floats) -> Floats:
 
 
 def zdt1(x: Floats) -> Floats:
-    """(n, 2): a convex front f2 = 1 - sqrt(f1) at x[1:] = 0 (Zitzler, Deb & Thiele 2000, doi:10.1162/106365600568202)."""
+    """(n, 2): a convex front f2 = 1 - sqrt(f1) at x[1:] = 0 (Zitzler et al. 2000, doi:10.1162/106365600568202)."""
     g = 1.0 + 9.0 * x[:, 1:].mean(axis=1)
     return np.column_stack([x[:, 0], g * (1.0 - np.sqrt(x[:, 0] / g))])
 

@@ -12,7 +12,7 @@ For an evaluator of your own:
         CHECKS[check](Suite(MyEvaluator, form="async"))      # Inapplicable: the point says nothing about this evaluator
 
 `form` says which kind of objective the evaluator takes: "plain" functions, "async" ones, "vectorised" ones; for
-anything give `make`, which turns the name of an objective of `thalweg.testing._behaviours` into a target (or None).
+anything else give `make`, which makes a target (or None) of the name of an objective in `thalweg.testing._behaviours`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def part(job: Job, rows: slice) -> Job:
 
 
 async def run_all(evaluator: Evaluator, job: Job) -> list[tuple[int, Outcomes, int]]:
-    """Every row: (trial number, outcomes, its row in them). Jobs of at most 16; what did not come back is sent again."""
+    """Every row: (trial number, outcomes, its row in them). Jobs of at most 16; what did not come is sent again."""
     found: list[tuple[int, Outcomes, int]] = []
     todo = [part(job, slice(i, i + 16)) for i in range(0, len(job), 16)]
     while todo:

@@ -67,7 +67,8 @@ class TestProblem:
             values = values + self.noise * rng.standard_normal(values.shape)
         if self.limits is None:
             return values, None
-        return values, np.maximum(self.limits(columns), 0.0).sum(axis=1)
+        over: Floats = np.maximum(self.limits(columns), 0.0).sum(axis=1)
+        return values, over
 
     def function(self, columns: Any) -> Any:
         """What `minimize(..., vectorised=True)` takes: values, or named values with the constraints g0, g1, ..."""

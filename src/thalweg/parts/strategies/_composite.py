@@ -27,7 +27,7 @@ ARCHIVE_ROWS = 2000
 class Archive:
     """Answers worth telling to a strategy that starts late: the best and the newest.
 
-    At most `2 * rows` are held (8 (D + m + 3) bytes each); beyond that, the better half of `rows` and the newest half stay.
+    At most `2 * rows` are held (8 (D + m + 3) bytes each); beyond that, `rows / 2` of the best and of the newest stay.
     With several objectives there is no single order: the newest stay.
     """
 
@@ -83,7 +83,7 @@ def _copied(array: Any) -> Any:
 class Composite(Strategy):
     """Abstract: write `propose` (with `ask_child`), and `heard` if answers decide what happens next.
 
-    children: strategies by name, class or object. They are parts of this one: do not use them elsewhere at the same time.
+    children: strategies by name, class or object. They are parts of this one: do not use them elsewhere meanwhile.
     """
 
     keeps_archive = True
@@ -229,6 +229,7 @@ class Composite(Strategy):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state`: children are started with the seeds and budgets they had, then restored."""
+        self._must_be_started("restore")
         own = dict(state["own"])
         routes, names, archive = own.pop("routes"), own.pop("names"), own.pop("archive")
         super().restore({**state, "own": own})

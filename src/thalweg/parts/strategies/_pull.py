@@ -1,8 +1,8 @@
 """Turns a function that calls an objective (push) into something that is asked and told (pull).
 
-The function runs on a thread of its own that is strictly alternated with the caller: it hands over a batch of points and
-sleeps until the values are there, the caller sleeps until the next batch (or the end) is there. Exactly one of the two
-runs at any time, so nothing is shared at once and the order of events is fixed.
+The function runs on a thread of its own that is strictly alternated with the caller: it hands over a batch of points
+and sleeps until the values are there, the caller sleeps until the next batch (or the end) is there. Exactly one of the
+two runs at any time, so nothing is shared at once and the order of events is fixed.
 
 Ending: `close`, or nobody holding the `Pull` any more, or the interpreter's exit, wakes the thread with `Dropped` (a
 BaseException, so that `except Exception` inside libraries does not swallow it). The thread is a daemon: if a library

@@ -13,9 +13,9 @@ from ._composite import Child, Composite
 class Chain(Composite):
     """The first strategy, and its stand-ins.
 
-    A strategy that raises (when it is started, asked or told), or gives nothing although it waits for nothing, is replaced
-    by the next one, which is told everything archived as foreign answers. Answers to rows of the one that fell out are
-    told to its replacement as foreign too. When the last one raises, a StrategyError lists every reason.
+    A strategy that raises (when it is started, asked or told), or gives nothing although it waits for nothing, is
+    replaced by the next one, which is told everything archived as foreign answers. Answers to rows of the one that fell
+    out are told to its replacement as foreign too. When the last one raises, a StrategyError lists every reason.
 
     children: strategies by name, class or object (none: "direct", "de").
     `events` holds {"kind": "fallback", "reason": text} for each replacement.

@@ -1,8 +1,8 @@
 """Portfolio: several strategies share one budget and one history; who finds improvements gets more of the budget.
 
-Turns are given by the area-under-the-curve bandit of Fialho, Schoenauer & Sebag 2010 (doi:10.1145/1830483.1830501), used
-by OpenTuner (Ansel et al. 2014, doi:10.1145/2628071.2628092): it looks at when improvements came, not at how large they
-were, so the objective's scale does not matter.
+Turns are given by the area-under-the-curve bandit of Fialho, Schoenauer & Sebag 2010 (doi:10.1145/1830483.1830501),
+used by OpenTuner (Ansel et al. 2014, doi:10.1145/2628071.2628092): it looks at when improvements came, not at how
+large they were, so the objective's scale does not matter.
 """
 
 from __future__ import annotations

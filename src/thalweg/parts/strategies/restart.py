@@ -109,7 +109,7 @@ class Restart(Composite):
             self._run()
         return nothing
 
-    def heard(self, which: int, answers: Answers) -> None:
+    def heard(self, which: int, answers: Answers) -> None:  # noqa: ARG002 (there is one child)
         """Follow the run's own best."""
         self.run_told += len(answers)
         best = float(answers.merit().min())

@@ -3,12 +3,12 @@
 SciPy calls an objective; `_pull.Pull` turns that round. What SciPy wants at once is one batch: a whole generation for
 `differential_evolution` (vectorized=True), the vertices of one refinement for `shgo`, one point otherwise.
 
-State: the log of the values handed to SciPy (8 bytes per evaluation; the points follow from the seed and the values), so
-a restore runs SciPy again over the log. All four work in the unit cube, whose cells are snapped before evaluation; only
-`differential_evolution` knows whole numbers, and is told which columns are.
+State: the log of the values handed to SciPy (8 bytes per evaluation; the points follow from the seed and the values),
+so a restore runs SciPy again over the log. All four work in the unit cube, whose cells are snapped before evaluation;
+only `differential_evolution` knows whole numbers, and is told which columns are.
 
-Values SciPy can bear: rows that failed or violate a constraint are handed over as finite values above the worst value so
-far, ordered by violation; rows abandoned are asked again.
+Values SciPy can bear: rows that failed or violate a constraint are handed over as finite values above the worst value
+so far, ordered by violation; rows abandoned are asked again.
 
 Sources: scipy.optimize (direct: Jones et al. 1993, doi:10.1007/BF00941892, Gablonsky & Kelley 2001,
 doi:10.1023/A:1017930332101; differential evolution: Storn & Price 1997, doi:10.1023/A:1008202821328; dual annealing:
@@ -77,7 +77,7 @@ class _Pushed(Strategy):
 
     def learn(self, answers: Answers) -> None:
         """Fill in the batch; a full one goes to SciPy."""
-        out = {ticket: row for ticket, row in self.rows}
+        out: dict[int, int] = dict(self.rows)  # type: ignore[arg-type]  # pairs, as lists: JSON has no tuples
         merits = answers.merit()
         usable = merits[merits < INFEASIBLE]
         if len(usable):
@@ -249,8 +249,8 @@ class SciPyDualAnnealing(_Pushed):
 class SciPySHGO(_Pushed):
     """`scipy.optimize.shgo`: simplicial homology sampling, then a local search from every minimiser found.
 
-    Sampling refines simplices vertex by vertex; SciPy's other way, sampling_method="sobol", triangulates, which fails on
-    few points and takes for ever beyond six dimensions.
+    Sampling refines simplices vertex by vertex; SciPy's other way, sampling_method="sobol", triangulates, which fails
+    on few points and takes for ever beyond six dimensions.
     """
 
     def body(self) -> Body:

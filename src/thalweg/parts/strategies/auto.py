@@ -1,0 +1,234 @@
+"""Auto: looks at the problem and chooses. The rule is the table `RULES`, read from the top; the first fitting decides.
+
+`why` says which rule and what the chosen strategy is doing, `explain()` the whole story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from ...core.batch import Answers, Floats
+from ...core.errors import StrategyError
+from ...core.problem import Problem
+from ...core.registry import resolve
+from ...core.strategy import MANY, Abilities, Draft, Strategy
+from . import STRATEGIES
+
+Plan = list[Any]
+"""[name, [children's plans], {options}], plain data: what a state can hold."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rule looks at."""
+
+    dimension: int
+    continuous: int
+    """Columns of real numbers."""
+    ordered: int
+    """Columns of integers, steps and ordered choices."""
+    unordered: int
+    """Columns of choices without an order."""
+    keys: int
+    """Columns of permutations and subsets."""
+    conditional: bool
+    size: int | None
+    """Different feasible points; None: infinitely or too many."""
+    objectives: int
+    noisy: bool
+    budget: int
+    """Evaluations; a default where the study has no number."""
+    budget_known: bool
+
+    @classmethod
+    def of(cls, problem: Problem, budget: int | None) -> Facts:
+        """The facts of a problem."""
+        space = problem.space
+        counts = np.bincount(np.asarray(space.kinds, dtype=np.int64), minlength=4).tolist()
+        return cls(
+            dimension=space.dimension,
+            continuous=counts[0],
+            ordered=counts[1],
+            unordered=counts[2],
+            keys=counts[3],
+            conditional=space.conditional,
+            size=space.size,
+            objectives=len(problem.objectives),
+            noisy=problem.noisy,
+            budget=budget if budget is not None else 100 * max(space.dimension, 1),
+            budget_known=budget is not None,
+        )
+
+    @property
+    def real(self) -> bool:
+        """Every column is a real number."""
+        return self.continuous == self.dimension
+
+    def words(self) -> str:
+        """The facts in words."""
+        parts = [
+            f"{count} {what}"
+            for count, what in (
+                (self.continuous, "continuous"),
+                (self.ordered, "ordered discrete"),
+                (self.unordered, "unordered choice"),
+                (self.keys, "permutation or subset"),
+            )
+            if count
+        ]
+        text = " + ".join(parts) + " column(s)" if parts else "no column"
+        text += ", some conditional" if self.conditional else ""
+        text += f", {self.size} different points" if self.size is not None else ""
+        text += f", {self.objectives} objectives" if self.objectives > 1 else ""
+        text += ", noisy" if self.noisy else ""
+        return text + (f", {self.budget} evaluations" if self.budget_known else ", no number of evaluations given")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table. because: why `plan` suits problems for which `fits`."""
+
+    fits: Callable[[Facts], bool]
+    plan: Plan
+    because: str
+
+
+def _one(name: str, **options: Any) -> Plan:
+    return [name, [], options]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        lambda f: f.size is not None and f.size <= f.budget and f.objectives >= 1,
+        _one("grid"),
+        "the whole space fits into the budget: every point is looked at once",
+    ),
+    Rule(
+        lambda f: f.objectives > 1,
+        _one("nsga2"),
+        "several objectives: a front is wanted, not one point",
+    ),
+    Rule(
+        lambda f: f.budget <= f.dimension + 2,
+        _one("lhs"),
+        "too few evaluations to learn from: they are spread evenly",
+    ),
+    Rule(
+        lambda f: f.keys > 0 or f.unordered > 0 or f.conditional,
+        _one("genetic"),
+        "orders, subsets, choices or conditions: crossover and mutation need no distances",
+    ),
+    Rule(
+        lambda f: f.ordered > 0,
+        _one("genetic"),
+        "whole numbers: a population that never asks for the same point twice",
+    ),
+    Rule(
+        lambda f: f.noisy,
+        _one("cmaes"),
+        "noise: a population averages it out, comparisons of single points do not",
+    ),
+    Rule(
+        lambda _: True,
+        _one("cmaes"),
+        "real parameters: covariance adaptation learns scales and directions",
+    ),
+)
+
+
+def make_plan(plan: Plan) -> Strategy:
+    """The strategy a plan describes.
+
+    Raises:
+        StrategyError: a name that is not in the table.
+    """
+    name, children, options = plan
+    kind = resolve(STRATEGIES, name, "strategy", StrategyError)
+    made: Strategy = kind(*map(make_plan, children), **options)
+    return made
+
+
+def plan_words(plan: Plan) -> str:
+    """A plan as a person would write it."""
+    name, children, options = plan
+    inside = [plan_words(child) for child in children] + [f"{key}={value!r}" for key, value in options.items()]
+    return f"{name}({', '.join(inside)})" if inside else str(name)
+
+
+@final
+class Auto(Strategy):
+    """Chooses a strategy when it is started, and passes everything on to it (foreign answers too)."""
+
+    abilities = Abilities(objectives=MANY, learns_foreign=True)
+
+    def begin(self) -> None:
+        """Choose, and start the chosen one."""
+        self.facts_words, self.because, self.plan = self.choose(Facts.of(self.problem, self.budget))
+        self._start()
+
+    @staticmethod
+    def choose(facts: Facts) -> tuple[str, str, Plan]:
+        """(the facts in words, the rule's reason, the plan) for some facts."""
+        rule = next(rule for rule in RULES if rule.fits(facts))
+        return facts.words(), rule.because, rule.plan
+
+    def _start(self) -> None:
+        self.child = make_plan(self.plan)
+        seeds = np.random.SeedSequence(self.seeds.entropy, spawn_key=(*self.seeds.spawn_key, 0))
+        self.child.start(self.problem, seeds, self.budget)
+
+    # The child's tickets are Auto's own: both count from 0, and every row of the one is a row of the other.
+
+    def propose(self, n: int) -> Floats | Draft:
+        """The chosen strategy's rows."""
+        given = self.child.ask(n)
+        return Draft(given.points, given.fidelities, given.parents)
+
+    def learn(self, answers: Answers) -> None:
+        """Passed on."""
+        self.child.tell(answers)
+
+    def absorb(self, answers: Answers) -> None:
+        """Passed on."""
+        self.child.tell(answers)
+
+    @property
+    def stride(self) -> int:
+        """The chosen strategy's."""
+        return self.child.stride
+
+    @property
+    def done(self) -> bool:
+        """The chosen strategy is done."""
+        return self.child.done
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The chosen strategy's switches and fallbacks, where it has some."""
+        return list(getattr(self.child, "events", []))
+
+    @property
+    def why(self) -> str:
+        """What was chosen, why, and what it says."""
+        inner = self.child.why
+        return f"auto chose {plan_words(self.plan)}: {self.because}" + (f"; {inner}" if inner else "")
+
+    def explain(self) -> str:
+        """The facts, the rule and the choice, in sentences."""
+        return (
+            f"The problem: {self.facts_words}.\nThe rule: {self.because}.\nThe choice: {plan_words(self.plan)}.\n"
+            f"Now: {self.child.why or 'running'}."
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`, with the strategy that was chosen then, even if the rule says otherwise by now."""
+        self._must_be_started("restore")
+        plan = state["own"]["plan"]
+        if plan != self.plan:
+            self.plan = plan
+            self._start()
+        super().restore(state)
