@@ -23,6 +23,8 @@ Given = str | Sequence[str]
 """A command: a string (split as a shell would) or a list of argv elements."""
 PLACEHOLDERS = ("out", "folder", "instance", "number")
 """What templates may mention beside parameters; {back} too in `verify`."""
+_RAW = {"rss": "max", "exit": "max"}
+"""How unasked measurements of several instances combine; the others add up."""
 OVER = ("sum", "mean", "max", "geomean")
 
 
@@ -217,7 +219,11 @@ class Command(Program):
                 self._check_verified(item, by_step[id(item.verify)], plan.folder)
             rows[item.instance].append(self._run_values(Run(done, item.values)))
         per_instance = [self._over_repeats(row) for row in rows]
-        result = {name: _combine([row[name] for row in per_instance], self.over) for name in per_instance[0]}
+        asked = {metric.name for metric in self.metrics}
+        result = {
+            name: _combine([row[name] for row in per_instance], self.over if name in asked else _RAW.get(name, "sum"))
+            for name in per_instance[0]
+        }
         if len(per_instance) > 1:
             for instance, row in zip(self.instances, per_instance, strict=True):
                 result.update({f"{metric.name}[{instance}]": row[metric.name] for metric in self.metrics})

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .job import TuningJob
 
 
+_FEW = 3
+"""With more presets than this only those that no other preset beats get lines of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gain:
     """The best value of one objective among trials that are no worse than a preset in every other objective.
@@ -128,7 +132,12 @@ class Outcome:
 
     def _gain_lines(self) -> list[str]:
         lines = []
+        usable = [trial for trial in self.presets.values() if trial is not None and trial.ok]
+        main = {trial.number for trial in _front(usable, {trial.number: self._signed(trial) for trial in usable})}
         for gain in self.gains:
+            preset = self.presets[gain.preset]
+            if len(usable) > _FEW and preset is not None and preset.number not in main:
+                continue  # beaten by another preset: the table has its values, `as_dict` its gain
             others = [name for name in self.names if name != gain.objective]
             at = f" at no worse {' and '.join(others)}" if others else ""
             if gain.change == 0:
