@@ -24,7 +24,7 @@ HEAVY = {
     "click": ("cli/",),
     "matplotlib": ("watch/plots.py",),
     "pandas": ("engine/",),
-    "psutil": ("parts/evaluators/", "watch/", "cli/"),
+    "psutil": ("parts/evaluators/", "watch/", "testing/", "cli/"),
     "pyppmd": ("apps/",),
     "rich": ("watch/progress.py", "cli/"),
     "torch": ("apps/models/",),

@@ -29,7 +29,7 @@ _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen 
 
 
 def plot(data: RunData, path: str | Path | None = None, kind: str = "overview") -> Any:
-    """Draw a run into a file; its suffix (.png, .svg, .pdf) decides the format. Gives the path; without one, the figure.
+    """Draw a run into a file; its suffix (.png, .svg, .pdf) decides the format. Gives the path; no path: the figure.
 
     kind: "overview", "convergence" (values and best so far), "parallel" (parallel coordinates), "slices" (the value
     against each parameter) or "pareto" (two objectives or more, pairwise).
@@ -215,7 +215,7 @@ def _draw_parallel(axes: Any, data: RunData, columns: Sequence[Column]) -> None:
 
     sign = float(data.signs[0])
     good = np.flatnonzero(data.ok)
-    _style(axes, f"the best {_label(data.objectives[0], 24)} is orange", "", "")
+    _style(axes, "parameters (the best trial is orange)", "", "")
     if not len(good) or not columns:
         _empty(axes, "no values" if columns else "no parameters")
         return

@@ -12,6 +12,12 @@ EDGE, NEAR = 0.01, 0.025
 """A best trial within 1 % of the range from a bound (on the parameter's own scale), with most of the other good ones
 within 2.5 %, is at the edge."""
 
+WORTH_S = 2.0
+"""Shorter runs get no advice about time: there is nothing to win."""
+
+LIGHT = ("de", "sobol", "random")
+"""Strategies that take microseconds per point."""
+
 
 def at_edge(data: RunData) -> list[tuple[Column, str]]:
     """(column, "lower" | "upper") of numeric parameters whose value is at a bound in the best trial and near it in at
@@ -96,7 +102,7 @@ def _slow_tail(data: RunData) -> str:
 def _spans_advice(data: RunData) -> str:
     """What the split of the time suggests."""
     spans = data.spans
-    if spans is None or spans.wall_s <= 0:
+    if spans is None or spans.wall_s < WORTH_S:
         return ""
     shares = {stage: f"{share:.0%}" for stage, share in spans.shares().items()}
     size = spans.shares()
@@ -105,10 +111,10 @@ def _spans_advice(data: RunData) -> str:
             f"sending work takes {shares['transport']} of the time, the objective {shares['objective']}: "
             "evaluator='inline' needs no sending"
         )
-    if size["strategy"] > 0.5:
+    if size["strategy"] > 0.5 and data.strategy not in LIGHT:
         return (
-            f"the strategy takes {shares['strategy']} of the time: with so cheap an objective "
-            "a lighter one ('de', 'cmaes', 'sobol') does more"
+            f"the strategy takes {shares['strategy']} of the time: with so cheap an objective a lighter one "
+            f"({', '.join(map(repr, LIGHT))}) does more"
         )
     if size["store"] > 0.3:
         return f"the store takes {shares['store']} of the time: without store= results are kept in memory only"
