@@ -28,6 +28,7 @@ Variant = Literal[
 
 _LEAST = 4
 _CELLS = 5
+_LAST = 0.1  # share of the first population left at the end (at least 4 rows)
 _GREED = (0.3, 0.1)  # share of the population that counts as best, at the start and at the end of the budget
 _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out is lost
 
@@ -36,8 +37,8 @@ _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out
 class DE(Generational):
     """Differential evolution on the unit cube; labels are crossed over as whole cells, never added up.
 
-    population: rows; with `shade` and a budget the first size, which falls linearly to 4. Default: 0.7 sqrt(budget)
-        (D / 5)^(1/4), at most 30 D; without a budget 12 D, 64 to 200.
+    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth.
+        Default: 0.7 sqrt(budget) (D / 5)^(1/4), at most 30 D; without a budget 12 D, 64 to 200.
     variant: see `Variant`.
     F: scale of differences, or (low, high) drawn anew each generation (classic variants; default (0.5, 1)); for
         shade the first mean (0.5).
@@ -311,7 +312,8 @@ class DE(Generational):
 
     def _reduce(self) -> None:
         """Linear population size reduction (L-SHADE eq. 10), in steps of a sixteenth."""
-        wanted = max(round(self.first_size + (_LEAST - self.first_size) * self.progress), _LEAST)
+        last = max(_LEAST, round(self.first_size * _LAST))
+        wanted = round(self.first_size + (last - self.first_size) * self.progress)
         if self.size - wanted <= self.size // 16:
             return
         keep = self._order[:wanted]

@@ -1,0 +1,319 @@
+"""Genetic algorithm with operators for every type of parameter.
+
+D. E. Goldberg, "Genetic Algorithms in Search, Optimization and Machine Learning" (1989); the operators and their
+sources are in `_operators`. Self-adaptation: H.-G. Beyer, H.-P. Schwefel (2002), doi:10.1023/A:1015059928466.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, final, get_args
+
+import numpy as np
+
+from ...core.batch import Answers, Floats, Ints, Mask
+from ...core.errors import StrategyError
+from ...core.parameter import CONTINUOUS
+from ...core.strategy import Abilities
+from ...numerics.quasi_random import latin_hypercube
+from ._generational import Generational
+from ._operators import (
+    Columns,
+    flip,
+    order_crossover,
+    polynomial_mutation,
+    redraw,
+    sbx,
+    swap_keys,
+    two_point_crossover,
+    uniform_crossover,
+)
+from ._seen import Seen
+
+Crossover = Literal["sbx", "uniform", "two_point"]
+Survival = Literal["generational", "best"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "deap": {
+        "population": 50, "generations": 50, "crossover": "two_point", "crossover_prob": 0.7, "mutation_prob": 0.3,
+        "gene_mutation_prob": 0.4, "tournament": 3, "elite_size": 2, "survival": "generational",
+    },
+    "token_sim": {
+        "population": 50, "generations": 100, "crossover": "uniform", "crossover_prob": 0.8, "mutation_prob": 0.1,
+        "tournament": 3, "elite_size": 2, "survival": "generational",
+    },
+}  # fmt: skip
+"""Named sets of options; options given beside a preset win."""
+
+_DEFAULTS: dict[str, Any] = {
+    "population": 0, "generations": 100, "crossover": "sbx", "crossover_prob": 0.9, "mutation_prob": 1.0,
+    "gene_mutation_prob": None, "tournament": 3, "elite_size": 2, "eta": (10.0, 60.0), "eta_crossover": 10.0,
+    "self_adaptive": False, "survival": "best", "quorum": 1.0,
+}  # fmt: skip
+
+
+@final
+class Genetic(Generational):
+    """Tournament selection, crossover, mutation, elitism.
+
+    population: rows (default: 1.5 sqrt(budget), 20 to 100).  generations: the eta schedule's horizon without a budget.
+    crossover: "sbx" (numbers; labels are swapped), "uniform" or "two_point", done with chance `crossover_prob`.
+    mutation_prob: chance that a child is mutated; gene_mutation_prob: share of its columns then (default 1 / D).
+    tournament: entrants.  elite_size: the best members that always stay.
+    survival: "best" (the best of parents and children live on) or "generational" (children replace all but elites).
+    eta: index of polynomial mutation at the start and the end of the budget, larger = smaller moves.
+    eta_crossover: index of SBX.  self_adaptive: each member carries its own mutation step, inherited and varied, instead.
+    preset: "deap" or "token_sim", see PRESETS.
+
+    A child that equals its parent keeps the parent's value and is not evaluated again.
+
+    Raises:
+        StrategyError: an unknown option, preset, crossover or survival, or a number outside its range.
+    """
+
+    abilities: ClassVar[Abilities] = Abilities(learns_foreign=True)
+
+    def __init__(self, preset: str | None = None, **options: Any) -> None:
+        if preset is not None and preset not in PRESETS:
+            raise StrategyError(f"genetic: preset is one of {', '.join(PRESETS)}; got {preset!r}")
+        unknown = sorted(set(options) - set(_DEFAULTS))
+        if unknown:
+            raise StrategyError(f"genetic: no option {', '.join(unknown)}; there are {', '.join(_DEFAULTS)}")
+        self.options = _checked({**_DEFAULTS, **(PRESETS[preset] if preset else {}), **options})
+        self.quorum = float(self.options["quorum"])
+
+    @classmethod
+    def deap(cls, **options: Any) -> Genetic:
+        """With the options of the "deap" preset."""
+        return cls("deap", **options)
+
+    @classmethod
+    def token_sim(cls, **options: Any) -> Genetic:
+        """With the options of the "token_sim" preset."""
+        return cls("token_sim", **options)
+
+    def begin(self) -> None:
+        """Sort the columns by type and set up an empty population."""
+        super().begin()
+        space = self.problem.space
+        self.seen = Seen.of(space)
+        self.columns = Columns.of(space)
+        self._metric = np.isin(np.arange(self.dimension), self.columns.metric)
+        self._plain = bool((space.kinds == CONTINUOUS).all())
+        wanted = int(self.options["population"])
+        self.size = wanted or min(max(round(1.5 * math.sqrt(self.budget or 4500)), 20), 100)
+        self.told = 0
+        self._pop: Floats = np.empty((0, self.dimension))
+        self._merit: Floats = np.empty(0)
+        self._steps: Floats = np.empty(0)
+        self._carried: Ints = np.empty(0, dtype=np.int64)
+        self._child_steps: Floats = np.empty(0)
+
+    @property
+    def progress(self) -> float:
+        """Share of the horizon that is told."""
+        return min(self.told / (self.budget or self.size * int(self.options["generations"])), 1.0)
+
+    @property
+    def done(self) -> bool:
+        """Whether every point of a finite space was proposed."""
+        return self.seen.exhausted and self._given >= len(self._brood)
+
+    @property
+    def why(self) -> str:
+        """What is going on."""
+        if self.done:
+            return f"all {self.seen.count} points of the space were proposed"
+        return f"generation {self.generation}, population {self.size}"
+
+    # --- generations ----------------------------------------------------------------------------------------------
+
+    def brood(self) -> Floats:
+        """The first population, or the children that differ from their parents."""
+        if len(self.guests):
+            self._welcome()
+        if self.generation == 0 or len(self._pop) < 2:
+            return self._random_rows(max(self.size - len(self._pop), 2))
+        if self._collapsed():
+            elite = np.argsort(self._merit, kind="stable")[: max(int(self.options["elite_size"]), 1)]
+            self._pop, self._merit, self._steps = self._pop[elite], self._merit[elite], self._steps[elite]
+            return self._random_rows(self.size - len(elite))
+        return self._children()
+
+    def _random_rows(self, count: int) -> Floats:
+        space = self.problem.space
+        points = space.snap(latin_hypercube(count, self.dimension, self.rng))
+        points, kept = self.seen.fresh(points, space, self.rng)
+        self._child_steps = np.full(count, 0.2)[kept]
+        self._carried = np.arange(len(self._pop))
+        return points
+
+    def _children(self) -> Floats:
+        opt, rng, pop, space = self.options, self.rng, self._pop, self.problem.space
+        stays = opt["survival"] == "best"
+        count = self.size if stays else max(self.size - int(opt["elite_size"]), 1)
+        pairs = -(-count // 2)
+        drawn = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
+        mother, father = drawn[:pairs], drawn[pairs:]
+        father = np.where(father == mother, (father + 1) % len(pop), father)
+        source = np.concatenate([mother, father])[:count]
+        parents = pop[source]
+        crossed = rng.random(pairs) < opt["crossover_prob"]
+        children = np.concatenate(self._cross(pop[mother], pop[father], crossed))[:count]
+        steps = self._varied(self._steps[source])
+        chosen = self._genes(children, rng.random(count) < opt["mutation_prob"])
+        children = self._settled(self._mutate(children, chosen, steps))
+        changed = (children != parents).any(axis=1)
+        # an unchanged child keeps its parent's value; where that lives on anyway it is mutated after all
+        twice = ~changed
+        if not stays:
+            twice[np.unique(np.where(changed, -1 - np.arange(count), source), return_index=True)[1]] = False
+        if np.count_nonzero(twice):
+            children = self._settled(self._mutate(children, self._genes(children, twice, sure=True), steps))
+            changed = (children != parents).any(axis=1)
+        self._carried = source[~changed]
+        points, kept = self.seen.fresh(children[changed], space, rng)
+        self._child_steps = steps[changed][kept]
+        return points if len(points) or self.seen.exhausted else self._random_rows(count)
+
+    def _settled(self, rows: Floats) -> Floats:
+        """Rows as they will be evaluated, so that a change that is no change is seen."""
+        space = self.problem.space
+        return rows if self._plain and not space.constrained else space.snap(space.repair(rows, self.rng))
+
+    def _cross(self, first: Floats, second: Floats, crossed: Mask) -> tuple[Floats, Floats]:
+        """Both children of each pair (n, D); those that are not `crossed` (n,) stay as they are."""
+        kind, rng, columns = self.options["crossover"], self.rng, self.columns
+        if kind == "two_point":
+            one, two = two_point_crossover(first, second, rng)
+        else:
+            one, two = uniform_crossover(first, second, rng)
+        if kind == "sbx" and columns.metric.size:
+            # numbers: half of the entries are crossed, and only those are computed
+            taken = rng.random(first.shape) < 0.5
+            taken &= self._metric
+            one[:, columns.metric], two[:, columns.metric] = first[:, columns.metric], second[:, columns.metric]
+            a, b = sbx(first[taken][:, None], second[taken][:, None], rng, self.options["eta_crossover"], 1.0)
+            one[taken], two[taken] = a[:, 0], b[:, 0]
+        for block in columns.orders:
+            one[:, block], two[:, block] = order_crossover(first[:, block], second[:, block], rng)
+        return np.where(crossed[:, None], one, first), np.where(crossed[:, None], two, second)
+
+    def _varied(self, steps: Floats) -> Floats:
+        """Log-normal variation of the members' own steps."""
+        if not self.options["self_adaptive"]:
+            return steps
+        tau = 1.0 / math.sqrt(2.0 * max(self.dimension, 1))
+        return np.clip(steps * np.exp(tau * self.rng.standard_normal(len(steps))), 1e-9, 0.5)
+
+    def _genes(self, rows: Floats, which: Mask, sure: bool = False) -> Mask:
+        """(n, D) the columns to mutate in the rows `which` (n,); `sure`: at least one each."""
+        rng, (n, d) = self.rng, rows.shape
+        share = self.options["gene_mutation_prob"]
+        chosen: Mask = (rng.random((n, d)) < (1.0 / max(d, 1) if share is None else share)) & which[:, None]
+        if sure and d:
+            at = which.nonzero()[0]
+            chosen[at, rng.integers(d, size=len(at))] = True
+        return chosen
+
+    def _mutate(self, rows: Floats, chosen: Mask, steps: Floats) -> Floats:
+        """New rows with the `chosen` genes changed, each by its type's operator."""
+        rng, columns = self.rng, self.columns
+        result = rows.copy()
+        numbers = chosen & self._metric
+        old = rows[numbers]
+        if self.options["self_adaptive"]:
+            spread = np.broadcast_to(steps[:, None], rows.shape)[numbers]
+            moved = np.abs(old + spread * rng.standard_normal(len(old)))
+            result[numbers] = np.clip(1.0 - np.abs(1.0 - moved), 0.0, 1.0)
+        else:
+            low, high = self.options["eta"]
+            eta = low + (high - low) * self.progress
+            result[numbers] = polynomial_mutation(old[:, None], rng, eta, 1.0)[:, 0]
+        if self._plain:
+            return result
+        if columns.ordered.size:  # a move below one step would be rounded away
+            at = columns.ordered
+            result[:, at] = _whole_steps(rows[:, at], result[:, at], chosen[:, at], 1.0 / columns.levels[at])
+        if columns.unordered.size:
+            at = columns.unordered
+            result[:, at] = redraw(result[:, at], columns.levels[at], rng, chosen[:, at])
+        if columns.masks.size:
+            result[:, columns.masks] = flip(result[:, columns.masks], chosen[:, columns.masks])
+        for block in columns.orders:
+            hit = chosen[:, block].any(axis=1, keepdims=True)
+            result[:, block] = np.where(hit, swap_keys(result[:, block], rng), result[:, block])
+        return result
+
+    def evolve(self, answers: Answers, slots: Ints | slice) -> None:
+        """Form the next population."""
+        merit = answers.merit()
+        self.told += len(merit)
+        steps = self._child_steps[slots]
+        if len(self._pop) and self.options["survival"] == "generational":
+            elite = np.argsort(self._merit, kind="stable")[: int(self.options["elite_size"])]
+            stay = np.unique(np.concatenate([elite, self._carried]))
+        else:
+            stay = np.arange(len(self._pop))
+        pop = np.concatenate([self._pop[stay], answers.points])
+        merit = np.concatenate([self._merit[stay], merit])
+        steps = np.concatenate([self._steps[stay], steps])
+        if len(pop) > self.size:
+            keep = np.argsort(merit, kind="stable")[: self.size]
+            pop, merit, steps = pop[keep], merit[keep], steps[keep]
+        self._pop, self._merit, self._steps = pop, merit, steps
+
+    def _welcome(self) -> None:
+        """Foreign answers join where they are better than the worst member."""
+        guests = self.take_guests()
+        self.seen.add(guests.points)
+        if len(self._pop):
+            guests = guests.rows(~(guests.points[:, None] == self._pop[None]).all(axis=2).any(axis=1))
+        pop = np.concatenate([self._pop, guests.points])
+        merit = np.concatenate([self._merit, guests.merit()])
+        steps = np.concatenate([self._steps, np.full(len(guests), 0.1)])
+        # at most half of a first population: the rest is drawn anew
+        room = self.size if len(self._pop) else max(self.size // 2, 1)
+        keep = np.argsort(merit, kind="stable")[:room]
+        self._pop, self._merit, self._steps = pop[keep], merit[keep], steps[keep]
+
+    def _collapsed(self) -> bool:
+        """Whether the population is one point, for all that matters."""
+        return self.generation % 8 == 0 and not self.seen.on and bool(np.ptp(self._pop, axis=0).max() < 1e-10)
+
+
+def tournament(merit: Floats, rounds: int, entrants: int, rng: np.random.Generator) -> Ints:
+    """(rounds,) winners, each the best of `entrants` members drawn with replacement."""
+    drawn = (rng.random((entrants, rounds)) * len(merit)).astype(np.int64)
+    return np.asarray(drawn[merit[drawn].argmin(axis=0), np.arange(rounds)])
+
+
+def _whole_steps(rows: Floats, moved: Floats, chosen: Mask, width: Floats) -> Floats:
+    """`moved`, but `chosen` entries lie at least one step of `width` (d,) away from `rows`, inside [0, 1]."""
+    move = moved - rows
+    sign = np.where(move < 0, -1.0, 1.0)
+    sign = np.where(rows + sign * width > 1.0, -1.0, np.where(rows + sign * width < 0.0, 1.0, sign))
+    return np.where(chosen & (np.abs(move) < width), rows + sign * width, moved)
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, or an error that names the one that is wrong."""
+    if options["crossover"] not in get_args(Crossover):
+        raise StrategyError(f"genetic: crossover is one of {get_args(Crossover)}, got {options['crossover']!r}")
+    if options["survival"] not in get_args(Survival):
+        raise StrategyError(f"genetic: survival is one of {get_args(Survival)}, got {options['survival']!r}")
+    ranges = {
+        "crossover_prob": (0, 1), "mutation_prob": (0, 1), "gene_mutation_prob": (0, 1), "tournament": (1, 1000),
+        "elite_size": (0, 10**6), "eta_crossover": (0, 1e6), "generations": (1, 10**9), "quorum": (1e-9, 1),
+    }  # fmt: skip
+    for name, (low, high) in ranges.items():
+        if options[name] is not None and not low <= options[name] <= high:
+            raise StrategyError(f"genetic: {name} lies in [{low}, {high}], got {options[name]!r}")
+    eta = options["eta"]
+    options["eta"] = (float(eta), float(eta)) if isinstance(eta, (int, float)) else tuple(map(float, eta))
+    if len(options["eta"]) != 2 or min(options["eta"]) < 0:
+        raise StrategyError(f"genetic: eta is a number >= 0 or (start, end), got {eta!r}")
+    size = options["population"]
+    if size and (size < 4 or options["elite_size"] >= size):
+        raise StrategyError(f"genetic: population is at least 4 and above elite_size, got {size}")
+    return options
