@@ -4,7 +4,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driving import (
-    ALL_SPACES, answer, bowl, constrained, cube, finite, foreign, mixed, rosenbrock, run, torture, twins_agree,
+    ALL_SPACES,
+    answer,
+    bowl,
+    constrained,
+    cube,
+    finite,
+    foreign,
+    mixed,
+    rosenbrock,
+    run,
+    torture,
+    twins_agree,
 )  # fmt: skip
 
 from thalweg.core.choices import Choice
