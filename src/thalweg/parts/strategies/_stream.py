@@ -7,7 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from ...core.batch import Answers, Floats
-from ...core.strategy import Strategy
+from ...core.strategy import MANY, Abilities, Strategy
 from ._seen import Seen
 
 BLOCK = 1024
@@ -15,6 +15,8 @@ BLOCK = 1024
 
 class Stream(Strategy):
     """Abstract: write `block`. Random numbers are drawn block by block, so grouping of asks changes nothing."""
+
+    abilities = Abilities(objectives=MANY)
 
     @abstractmethod
     def block(self) -> Floats:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.parameter import Parameter
-from ...core.strategy import Strategy
+from ...core.strategy import MANY, Abilities, Strategy
 from ...numerics.quasi_random import centred_discrepancy, coprime_stride
 from ._seen import Seen
 
@@ -39,6 +39,8 @@ class Grid(Strategy):
     Raises:
         StrategyError: a number of points below 1, or for a parameter the space does not have.
     """
+
+    abilities = Abilities(objectives=MANY)
 
     def __init__(self, points: int | Mapping[str, int] | None = None) -> None:
         counts = [] if points is None else list(points.values()) if isinstance(points, Mapping) else [points]

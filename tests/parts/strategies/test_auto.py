@@ -1,0 +1,97 @@
+"""Auto: every kind of problem gets a strategy that can be started, and the choice is said in words."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from _doubles import answer
+
+from thalweg.core import plain
+from thalweg.core.choices import Choice
+from thalweg.core.parameter import Integer
+from thalweg.core.problem import Objective, Problem
+from thalweg.core.space import Space
+from thalweg.parts.strategies.auto import RULES, Auto, Facts, make_plan, plan_words
+from thalweg.testing.problems import PROBLEMS, make_test_problem
+
+
+@pytest.mark.parametrize("budget", [1, 5, 20, 60, 300, 3000, None])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_every_problem_gets_a_strategy(name, budget):
+    auto = Auto()
+    auto.start(make_test_problem(name).problem(), 0, budget)
+    assert len(auto.ask(3)) >= 1
+    assert auto.plan[0] in auto.why
+    assert auto.because in auto.explain()
+
+
+def test_every_rule_is_reached_by_some_problem():
+    reached = set()
+    for name in PROBLEMS:
+        problem = make_test_problem(name).problem()
+        for budget in (1, 5, 20, 60, 300, 3000, 30_000):
+            facts = Facts.of(problem, budget)
+            reached.add(next(i for i, rule in enumerate(RULES) if rule.fits(facts)))
+    assert reached == set(range(len(RULES)))
+
+
+def test_a_finite_space_within_the_budget_is_enumerated():
+    auto = Auto()
+    auto.start(make_test_problem("finite200").problem(), 0, 250)
+    assert auto.plan == ["grid", [], {}]
+    seen = set()
+    while not auto.done:
+        asked = auto.ask(16)
+        seen |= {row.tobytes() for row in asked.points}
+        auto.tell(answer(asked, np.zeros(len(asked))))
+    assert len(seen) == 200
+
+
+def test_several_objectives_get_a_front():
+    problem = Problem(Space([(0.0, 1.0)] * 3), (Objective("a"), Objective("b")))
+    auto = Auto()
+    auto.start(problem, 0, 100)
+    assert auto.plan[0] == "nsga2"
+    assert "2 objectives" in auto.explain()
+
+
+def test_the_facts_are_said_in_words():
+    space = Space({"x": (0.0, 1.0), "n": Integer(1, 9), "kind": Choice(["a", "b", "c"])})
+    words = Facts.of(Problem(space, noisy=True), 50).words()
+    assert words == "1 continuous + 1 ordered discrete + 1 unordered choice column(s), noisy, 50 evaluations"
+    assert "no number of evaluations given" in Facts.of(Problem(space), None).words()
+
+
+def test_a_restored_twin_keeps_its_choice_when_the_rule_has_changed():
+    problem = make_test_problem("sphere", 3).problem()
+    old = Auto()
+    old.start(problem, 1, 200)
+    state = old.state()
+    plan = ["relay", [["lhs", [], {}], ["de", [], {}]], {"shares": [0.3, 0.7]}]
+    old.plan, old.because = plan, "as it was then"
+    old._start()
+    for _ in range(4):
+        old.tell(answer(old.ask(8)))
+    state = json.loads(json.dumps(plain.encode(old.state())))
+    new = Auto()
+    new.start(problem, 1, 200)
+    assert new.plan != plan
+    new.restore(plain.decode(state))
+    assert new.plan == plan
+    assert "as it was then" in new.why
+    for _ in range(10):
+        a, b = old.ask(8), new.ask(8)
+        assert np.array_equal(a.points, b.points)
+        assert np.array_equal(a.tickets, b.tickets)
+        old.tell(answer(a))
+        new.tell(answer(b))
+
+
+def test_plans_are_plain_and_readable():
+    for rule in RULES:
+        assert plain.decode(json.loads(json.dumps(plain.encode(rule.plan)))) == rule.plan
+        assert make_plan(rule.plan) is not None
+        assert rule.plan[0] in plan_words(rule.plan)
+        assert len(rule.because) > 20
