@@ -62,7 +62,7 @@ class Genetic(Generational):
     tournament: entrants.  elite_size: the best members that always stay.
     survival: "best" (the best of parents and children live on) or "generational" (children replace all but elites).
     eta: index of polynomial mutation at the start and the end of the budget, larger = smaller moves.
-    eta_crossover: index of SBX.  self_adaptive: each member carries its own mutation step, inherited and varied, instead.
+    eta_crossover: index of SBX.  self_adaptive: instead of eta each member carries its own mutation step, inherited.
     preset: "deap" or "token_sim", see PRESETS.
 
     A child that equals its parent keeps the parent's value and is not evaluated again.
@@ -156,21 +156,27 @@ class Genetic(Generational):
         drawn = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
         mother, father = drawn[:pairs], drawn[pairs:]
         father = np.where(father == mother, (father + 1) % len(pop), father)
+        first, second = pop.take(mother, axis=0), pop.take(father, axis=0)
         source = np.concatenate([mother, father])[:count]
-        parents = pop[source]
+        parents = np.concatenate([first, second])[:count]
         crossed = rng.random(pairs) < opt["crossover_prob"]
-        children = np.concatenate(self._cross(pop[mother], pop[father], crossed))[:count]
-        steps = self._varied(self._steps[source])
-        chosen = self._genes(children, rng.random(count) < opt["mutation_prob"])
+        children = np.concatenate(self._cross(first, second, crossed))[:count]
+        steps = self._varied(self._steps.take(source))
+        chosen = self._genes(rng.random(count) < opt["mutation_prob"])
+        if stays:  # parents live on: a child that crossover left alone is mutated in any case
+            self._ensure(chosen, (children == parents).all(axis=1).nonzero()[0])
         children = self._settled(self._mutate(children, chosen, steps))
         changed = (children != parents).any(axis=1)
         # an unchanged child keeps its parent's value; where that lives on anyway it is mutated after all
         twice = ~changed
         if not stays:
             twice[np.unique(np.where(changed, -1 - np.arange(count), source), return_index=True)[1]] = False
-        if np.count_nonzero(twice):
-            children = self._settled(self._mutate(children, self._genes(children, twice, sure=True), steps))
-            changed = (children != parents).any(axis=1)
+        at = twice.nonzero()[0]
+        if len(at):
+            forced = self._genes(np.ones(len(at), dtype=np.bool_))
+            self._ensure(forced, np.arange(len(at)))
+            children[at] = self._settled(self._mutate(children[at], forced, steps[at]))
+            changed[at] = (children[at] != parents[at]).any(axis=1)
         self._carried = source[~changed]
         points, kept = self.seen.fresh(children[changed], space, rng)
         self._child_steps = steps[changed][kept]
@@ -186,15 +192,17 @@ class Genetic(Generational):
         kind, rng, columns = self.options["crossover"], self.rng, self.columns
         if kind == "two_point":
             one, two = two_point_crossover(first, second, rng)
-        else:
+        elif kind == "uniform" or not self._plain:
             one, two = uniform_crossover(first, second, rng)
+        else:
+            one, two = first.copy(), second.copy()
         if kind == "sbx" and columns.metric.size:
             # numbers: half of the entries are crossed, and only those are computed
-            taken = rng.random(first.shape) < 0.5
-            taken &= self._metric
             one[:, columns.metric], two[:, columns.metric] = first[:, columns.metric], second[:, columns.metric]
-            a, b = sbx(first[taken][:, None], second[taken][:, None], rng, self.options["eta_crossover"], 1.0)
-            one[taken], two[taken] = a[:, 0], b[:, 0]
+            taken = ((rng.random(first.shape) < 0.5) & self._metric).ravel().nonzero()[0]
+            a, b = first.ravel().take(taken)[:, None], second.ravel().take(taken)[:, None]
+            a, b = sbx(a, b, rng, self.options["eta_crossover"], 1.0)
+            one.ravel()[taken], two.ravel()[taken] = a[:, 0], b[:, 0]
         for block in columns.orders:
             one[:, block], two[:, block] = order_crossover(first[:, block], second[:, block], rng)
         return np.where(crossed[:, None], one, first), np.where(crossed[:, None], two, second)
@@ -206,30 +214,34 @@ class Genetic(Generational):
         tau = 1.0 / math.sqrt(2.0 * max(self.dimension, 1))
         return np.clip(steps * np.exp(tau * self.rng.standard_normal(len(steps))), 1e-9, 0.5)
 
-    def _genes(self, rows: Floats, which: Mask, sure: bool = False) -> Mask:
-        """(n, D) the columns to mutate in the rows `which` (n,); `sure`: at least one each."""
-        rng, (n, d) = self.rng, rows.shape
+    def _genes(self, which: Mask) -> Mask:
+        """(n, D) the columns to mutate in the rows `which` (n,)."""
         share = self.options["gene_mutation_prob"]
-        chosen: Mask = (rng.random((n, d)) < (1.0 / max(d, 1) if share is None else share)) & which[:, None]
-        if sure and d:
-            at = which.nonzero()[0]
-            chosen[at, rng.integers(d, size=len(at))] = True
-        return chosen
+        chosen = self.rng.random((len(which), self.dimension)) < (
+            1.0 / max(self.dimension, 1) if share is None else share
+        )
+        return chosen & which[:, None]
+
+    def _ensure(self, chosen: Mask, rows: Ints) -> None:
+        """Choose one more column in each of these rows, in place."""
+        if self.dimension:
+            chosen[rows, (self.rng.random(len(rows)) * self.dimension).astype(np.int64)] = True
 
     def _mutate(self, rows: Floats, chosen: Mask, steps: Floats) -> Floats:
         """New rows with the `chosen` genes changed, each by its type's operator."""
         rng, columns = self.rng, self.columns
         result = rows.copy()
-        numbers = chosen & self._metric
-        old = rows[numbers]
+        flat = result.reshape(-1)
+        numbers = (chosen & self._metric).ravel().nonzero()[0]
+        old = flat.take(numbers)
         if self.options["self_adaptive"]:
-            spread = np.broadcast_to(steps[:, None], rows.shape)[numbers]
+            spread = steps.take(numbers // self.dimension)
             moved = np.abs(old + spread * rng.standard_normal(len(old)))
-            result[numbers] = np.clip(1.0 - np.abs(1.0 - moved), 0.0, 1.0)
+            flat[numbers] = np.clip(1.0 - np.abs(1.0 - moved), 0.0, 1.0)
         else:
             low, high = self.options["eta"]
             eta = low + (high - low) * self.progress
-            result[numbers] = polynomial_mutation(old[:, None], rng, eta, 1.0)[:, 0]
+            flat[numbers] = polynomial_mutation(old[:, None], rng, eta, 1.0)[:, 0]
         if self._plain:
             return result
         if columns.ordered.size:  # a move below one step would be rounded away
