@@ -112,19 +112,11 @@ def settings_of(words: tuple[str, ...], options: dict[str, Any]) -> dict[str, An
     if words and words[0].endswith(".toml") and Path(words[0]).is_file():
         settings, words = spec.load(words[0]), words[1:]
     given = {name: value for name, value in options.items() if value not in (None, (), False)}
-    for name in ("minimize", "maximize"):
-        if name in given:
-            given[name] = [text if "=" in text.replace("==", "") else f"{_short(text)}={text}" for text in given[name]]
     if "environment" in given:
         given["environment"] = dict(item.split("=", 1) if "=" in item else (item, "") for item in given["environment"])
     if words:
         given["command"] = list(words)
     return {**settings, **given}
-
-
-def _short(expression: str) -> str:
-    """`--minimize cpu` alone is cpu=cpu; anything longer is called value."""
-    return expression if expression.isidentifier() else "value"
 
 
 def finish(ctx: click.Context, outcome: Outcome, *, as_json: bool, plot: str | None) -> None:

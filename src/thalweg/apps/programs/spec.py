@@ -90,13 +90,17 @@ def check(settings: Mapping[str, Any], where: str = "settings") -> dict[str, Any
 
 
 def named(given: Any, what: str) -> dict[str, str]:
-    """{name: expression} from a table, or from "name=expression" texts (without a name: "value")."""
+    """{name: expression} from a table, or from "name=expression" texts.
+
+    "cpu" alone is cpu=cpu; anything longer without a name is called "value".
+    """
     if isinstance(given, Mapping):
         return {str(name): str(text) for name, text in given.items()}
     result: dict[str, str] = {}
     for text in [given] if isinstance(given, str) else given or ():
         match = re.match(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.+)$", text, re.DOTALL)
-        name, expression = match.groups() if match else ("value", text)
+        alone = text.strip() if text.strip().isidentifier() else "value"
+        name, expression = match.groups() if match else (alone, text)
         if name in result:
             raise ProblemError(f"{what}: {name!r} comes twice; write name=expression")
         result[name] = expression
