@@ -51,7 +51,7 @@ def ranks(values: Floats, violations: Floats | None = None) -> Ints:
 
 
 def front(values: Floats) -> Mask:
-    """(n,) which rows of values (n, m) no other row dominates; rows with NaN are not in it. Equal rows are all in it."""
+    """(n,) which rows of values (n, m) no other row dominates: equal ones all, those with NaN never."""
     values = _checked(values)
     inside = np.zeros(len(values), dtype=np.bool_)
     known = np.flatnonzero(~np.isnan(values).any(axis=1))

@@ -1,12 +1,12 @@
 """The hypervolume: how much of the space below a reference point a set dominates; everything is minimised.
 
 Two objectives: a sweep. Three: a sweep over the third with the staircase of the other two (C. M. Fonseca, L. Paquete,
-M. Lopez-Ibanez, CEC 2006, doi:10.1109/CEC.2006.1688440). More: WFG, L. While, L. Bradstreet, L. Barone, IEEE TEVC 16 (2012)
-86-95, doi:10.1109/TEVC.2010.2077298: the sum of exclusive volumes, each found from the set limited to that point's box.
+M. Lopez-Ibanez, CEC 2006, doi:10.1109/CEC.2006.1688440). More: WFG, L. While, L. Bradstreet, L. Barone, IEEE TEVC 16
+(2012) 86-95, doi:10.1109/TEVC.2010.2077298: the sum of exclusive volumes, each from the set limited to a point's box.
 
-Reference point: a row counts only where it is smaller than the reference in every objective; rows on or beyond it, and rows
-with NaN, add nothing. Without one, `reference_of` takes the worst value plus a tenth of the range per objective: fine
-for looking at one set, useless for comparing two of them: give the same reference to both.
+Reference point: a row counts only where it is smaller than the reference in every objective; rows on or beyond it, and
+rows with NaN, add nothing. Without one, `reference_of` takes the worst value plus a tenth of the range per objective:
+fine for looking at one set, useless for comparing two of them: give the same reference to both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .dominance import Floats, front
 
 
 def reference_of(values: Floats, margin: float = 0.1) -> Floats:
-    """(m,) the largest finite value per objective plus `margin` of the range (of |value|, or 1, where the range is 0)."""
+    """(m,) the largest finite value per objective plus `margin` of the range (of |value|, or 1, where that is 0)."""
     finite = values[np.isfinite(values).all(axis=1)]
     if not len(finite):
         raise ValueError("no finite row: there is nothing to take a reference point from")

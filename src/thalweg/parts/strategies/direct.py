@@ -38,7 +38,7 @@ from ._operators import cell_centres
 DEEPEST = 33
 """Sides of 3^-33 are as small as float64 can tell apart; they are not divided."""
 _WHOLE = 99  # the depth of a side that cannot be divided
-_BARREN = 500  # iterations in a row without a new point, after which it only repeats itself
+_BARREN = 10_000  # children in a row that are all known points, after which it only repeats itself
 _PATIENCE = 20  # such iterations after which infeasible centres are evaluated all the same (the engine repairs them)
 _SIDES = [3.0**-depth if depth < DEEPEST else 0.0 for depth in range(128)]
 _SQUARES = [side * side for side in _SIDES]
@@ -143,7 +143,8 @@ class _Dividing(Strategy):
 
     def _advance(self) -> _Division:
         """Finish the iteration and begin new ones until there is something to evaluate."""
-        for barren in range(_BARREN):
+        barren = known = 0
+        while known < _BARREN and barren < _BARREN // 10:
             self._finish()
             boxes = self._choose()
             if not boxes:
@@ -153,8 +154,9 @@ class _Dividing(Strategy):
             self.division = self._divide(boxes, barren)
             if self.division.size:
                 break
+            barren, known = barren + 1, known + len(self.division.points)
         else:
-            self.ended = f"{_BARREN} iterations in a row gave no new point"
+            self.ended = f"{known} boxes in a row gave no new point"
         return self.division
 
     def _choose(self) -> list[int]:
@@ -180,7 +182,7 @@ class _Dividing(Strategy):
                     break  # even with the largest K for which it is optimal; smaller boxes promise still less
             heap = heaps[size]
             boxes.append(heapq.heappop(heap)[1])
-            while self.ties and heap and heap[0][0] == value:
+            while self.ties and not self._remembers and heap and heap[0][0] == value:
                 boxes.append(heapq.heappop(heap)[1])
             if not heap:
                 del heaps[size]
