@@ -258,7 +258,7 @@ def test_when_all_have_failed_every_reason_is_given():
     chain = Chain(Listener(fail_at=2), Listener(fail_at=0))
     chain.start(PROBLEM, 0, 20)
     turn(chain, 2)
-    with pytest.raises(StrategyError, match="no strategy is left: Listener raised.*; Listener raised"):
+    with pytest.raises(StrategyError, match=r"no strategy is left: Listener raised.*; Listener raised"):
         chain.ask(1)
 
 

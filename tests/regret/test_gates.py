@@ -1,0 +1,116 @@
+"""Every strategy beats random search on the problems it is made for, by a stated margin (medians over seeds).
+
+A gate: (strategy, problem, dimension, evaluations, margin): the median final regret is at most margin x random's.
+The margins are about three times what was measured. Print the measured ratios with
+
+    python tests/regret/test_gates.py [strategy ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from gate import final
+
+Gate = tuple[str, str, int | None, int, float]
+
+FAST: list[Gate] = [
+    ("de", "rastrigin", 5, 400, 0.5),
+    ("genetic", "mixed_rastrigin", 6, 300, 0.4),
+    ("pso", "sphere", 5, 300, 0.1),
+    ("cmaes", "rosenbrock", 5, 400, 0.2),
+    ("direct", "sphere", 3, 200, 0.1),
+    ("direct_l", "levy", 3, 200, 0.1),
+    ("nelder_mead", "sphere", 4, 200, 0.01),
+    ("annealing", "levy", 4, 400, 0.5),
+    ("grid", "sphere", 2, 64, 1.0),
+    ("lhs", "sphere", 2, 32, 1.0),
+    ("sobol", "sphere", 2, 32, 1.0),
+    ("scipy:de", "sphere", 4, 300, 0.5),
+    ("scipy:direct", "sphere", 3, 200, 0.1),
+    ("scipy:dual_annealing", "rosenbrock", 4, 300, 0.01),
+    ("scipy:shgo", "rosenbrock", 4, 300, 0.01),
+    ("relay", "rastrigin", 5, 400, 0.5),
+    ("restart", "rosenbrock", 5, 400, 0.2),
+    ("portfolio", "levy", 5, 300, 0.2),
+    ("chain", "levy", 3, 200, 0.1),
+    ("auto", "rosenbrock", 5, 250, 0.2),
+    ("auto", "mixed_bowl", None, 200, 0.2),
+    ("auto", "tsp", 8, 250, 0.6),
+]
+
+FULL: list[Gate] = [
+    ("de", "ellipsoid", 5, 500, 0.01),
+    ("de", "ackley", 10, 1500, 0.3),
+    ("de", "schwefel", 5, 1000, 0.6),
+    ("de", "mixed_bowl", None, 250, 0.05),
+    ("de", "conditional_bowl", None, 250, 0.1),
+    ("de", "pressure_vessel", None, 500, 0.3),
+    ("genetic", "tsp", 10, 500, 0.6),
+    ("genetic", "knapsack", 12, 300, 0.3),
+    ("genetic", "integer_bowl", 4, 250, 0.2),
+    ("genetic", "rastrigin", 5, 1000, 0.3),
+    ("pso", "ackley", 5, 500, 0.5),
+    ("pso", "rosenbrock", 5, 500, 0.3),
+    ("cmaes", "ellipsoid", 5, 800, 0.01),
+    ("cmaes", "levy", 5, 500, 0.1),
+    ("cmaes", "noisy_sphere", 5, 300, 0.2),
+    ("cmaes", "sphere", 10, 800, 0.01),
+    ("direct_l", "ackley", 5, 500, 0.3),
+    ("direct_l", "step", 5, 300, 0.2),
+    ("nelder_mead", "rosenbrock", 4, 400, 0.2),
+    ("annealing", "ackley", 3, 500, 0.6),
+    ("scipy:dual_annealing", "levy", 5, 1000, 0.05),
+    ("scipy:shgo", "sphere", 5, 300, 0.01),
+    ("relay", "levy", 5, 600, 0.2),
+    ("relay", "mixed_bowl", None, 300, 0.3),
+    ("restart", "levy", 5, 800, 0.1),
+    ("portfolio", "ellipsoid", 5, 600, 0.3),
+    ("portfolio", "ackley", 5, 600, 0.4),
+    ("auto", "rastrigin", 5, 1000, 0.4),
+    ("auto", "ackley", 5, 60, 0.9),
+    ("auto", "conditional_bowl", None, 250, 0.2),
+    ("auto", "integer_bowl", 4, 250, 0.2),
+    ("auto", "knapsack", 12, 300, 0.4),
+    ("auto", "noisy_sphere", 5, 250, 0.3),
+    ("auto", "pressure_vessel", None, 400, 0.5),
+    ("auto", "schwefel", 5, 1000, 0.6),
+]
+
+
+@cache
+def by_random(problem: str, dimension: int | None, evals: int, seeds: int) -> float:
+    return float(np.median(final("random", problem, evals, seeds, dimension)))
+
+
+def ratio(gate: Gate, seeds: int) -> float:
+    name, problem, dimension, evals, _ = gate
+    ours = float(np.median(final(name, problem, evals, seeds, dimension)))
+    return ours / by_random(problem, dimension, evals, max(seeds, 15))
+
+
+def check(gate: Gate, seeds: int) -> None:
+    measured = ratio(gate, seeds)
+    assert measured <= gate[-1], f"{gate[0]} on {gate[1]}: {measured:.3g} x random's median regret, at most {gate[-1]}"
+
+
+@pytest.mark.regret
+@pytest.mark.parametrize("gate", FAST, ids=lambda gate: f"{gate[0]}-{gate[1]}")
+def test_better_than_random(gate):
+    check(gate, seeds=5)
+
+
+@pytest.mark.slow
+@pytest.mark.regret
+@pytest.mark.parametrize("gate", FAST + FULL, ids=lambda gate: f"{gate[0]}-{gate[1]}")
+def test_better_than_random_over_more_seeds(gate):
+    check(gate, seeds=11)
+
+
+if __name__ == "__main__":
+    for item in FAST + FULL:
+        if len(sys.argv) < 2 or item[0] in sys.argv[1:]:
+            print(*item[:4], f"allowed {item[4]}", f"measured {ratio(item, 7):.3g}", flush=True)
