@@ -34,6 +34,7 @@ SCHEMA_VERSION = 1
 BUSY_MS = 10_000
 CHECKPOINT_PAGES = 1_000  # 4 MB: carry the WAL over into the file
 TRUNCATE_PAGES = 4_000  # 16 MB: readers kept it from starting anew; cut it
+TRUNCATE_WAIT_MS = 200  # for readers to let go; at most once in CHECKPOINT_PAGES / 2 pages
 
 _living: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -112,7 +113,7 @@ class Database:
                 except BaseException:
                     _roll_back(connection)
                     raise
-                if self._wal.pages >= CHECKPOINT_PAGES:
+                if self._wal.pages >= self._wal.due:
                     self._checkpoint(connection)
 
     @contextmanager
@@ -128,14 +129,16 @@ class Database:
                     _roll_back(connection)
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
-        """The commit stands whatever happens here: a failed checkpoint is tried again after the next one."""
+        """The commit stands whatever happens here: what fails, or is held up by a reader, is tried again later."""
         import apsw
 
+        pages = self._wal.pages
+        self._wal.due = pages + CHECKPOINT_PAGES // 2  # not at every commit while a reader stays
         with suppress(apsw.Error):
-            if self._wal.pages < TRUNCATE_PAGES:
+            if pages < TRUNCATE_PAGES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 return
-            connection.set_busy_timeout(200)
+            connection.set_busy_timeout(TRUNCATE_WAIT_MS)
             try:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             finally:
@@ -201,8 +204,11 @@ class _Wal:
     """How many pages the WAL has, by SQLite. An object apart, or Database and connection would hold each other."""
 
     pages = 0
+    due = 0
 
     def count(self, _connection: object, _name: str, pages: int) -> int:
+        if pages < self.pages or not self.due:  # it began anew
+            self.due = CHECKPOINT_PAGES
         self.pages = pages
         return 0
 
