@@ -97,8 +97,10 @@ class Genetic(Generational):
         super().begin()
         space = self.problem.space
         self.seen = Seen.of(space)
-        self.columns = Columns.of(space)
-        self._metric = np.isin(np.arange(self.dimension), self.columns.metric)
+        columns = Columns.of(space)
+        self._numbers, self._ordered, self._labels = columns.metric, columns.ordered, columns.unordered
+        self._masks, self._orders = columns.masks, list(columns.orders)
+        self._metric = np.isin(np.arange(self.dimension), columns.metric)
         self._plain = bool((space.kinds == CONTINUOUS).all())
         wanted = int(self.options["population"])
         self.size = wanted or min(max(round(1.5 * math.sqrt(self.budget or 4500)), 20), 100)
@@ -189,21 +191,21 @@ class Genetic(Generational):
 
     def _cross(self, first: Floats, second: Floats, crossed: Mask) -> tuple[Floats, Floats]:
         """Both children of each pair (n, D); those that are not `crossed` (n,) stay as they are."""
-        kind, rng, columns = self.options["crossover"], self.rng, self.columns
+        kind, rng, numbers = self.options["crossover"], self.rng, self._numbers
         if kind == "two_point":
             one, two = two_point_crossover(first, second, rng)
         elif kind == "uniform" or not self._plain:
             one, two = uniform_crossover(first, second, rng)
         else:
             one, two = first.copy(), second.copy()
-        if kind == "sbx" and columns.metric.size:
+        if kind == "sbx" and numbers.size:
             # numbers: half of the entries are crossed, and only those are computed
-            one[:, columns.metric], two[:, columns.metric] = first[:, columns.metric], second[:, columns.metric]
+            one[:, numbers], two[:, numbers] = first[:, numbers], second[:, numbers]
             taken = ((rng.random(first.shape) < 0.5) & self._metric).ravel().nonzero()[0]
             a, b = first.ravel().take(taken)[:, None], second.ravel().take(taken)[:, None]
             a, b = sbx(a, b, rng, self.options["eta_crossover"], 1.0)
             one.ravel()[taken], two.ravel()[taken] = a[:, 0], b[:, 0]
-        for block in columns.orders:
+        for block in self._orders:
             one[:, block], two[:, block] = order_crossover(first[:, block], second[:, block], rng)
         return np.where(crossed[:, None], one, first), np.where(crossed[:, None], two, second)
 
@@ -229,7 +231,7 @@ class Genetic(Generational):
 
     def _mutate(self, rows: Floats, chosen: Mask, steps: Floats) -> Floats:
         """New rows with the `chosen` genes changed, each by its type's operator."""
-        rng, columns = self.rng, self.columns
+        rng, levels = self.rng, self.problem.space.levels
         result = rows.copy()
         flat = result.reshape(-1)
         numbers = (chosen & self._metric).ravel().nonzero()[0]
@@ -244,15 +246,15 @@ class Genetic(Generational):
             flat[numbers] = polynomial_mutation(old[:, None], rng, eta, 1.0)[:, 0]
         if self._plain:
             return result
-        if columns.ordered.size:  # a move below one step would be rounded away
-            at = columns.ordered
-            result[:, at] = _whole_steps(rows[:, at], result[:, at], chosen[:, at], 1.0 / columns.levels[at])
-        if columns.unordered.size:
-            at = columns.unordered
-            result[:, at] = redraw(result[:, at], columns.levels[at], rng, chosen[:, at])
-        if columns.masks.size:
-            result[:, columns.masks] = flip(result[:, columns.masks], chosen[:, columns.masks])
-        for block in columns.orders:
+        if self._ordered.size:  # a move below one step would be rounded away
+            at = self._ordered
+            result[:, at] = _whole_steps(rows[:, at], result[:, at], chosen[:, at], 1.0 / levels[at])
+        if self._labels.size:
+            at = self._labels
+            result[:, at] = redraw(result[:, at], levels[at], rng, chosen[:, at])
+        if self._masks.size:
+            result[:, self._masks] = flip(result[:, self._masks], chosen[:, self._masks])
+        for block in self._orders:
             hit = chosen[:, block].any(axis=1, keepdims=True)
             result[:, block] = np.where(hit, swap_keys(result[:, block], rng), result[:, block])
         return result

@@ -130,12 +130,20 @@ class PSO(Generational):
         self._x[self._rows[moved]] = points[moved]
 
     def _first_rows(self) -> Floats:
+        """Space-filling places; with guests those are particles already, and half of the rest starts near the best."""
         space, rng = self.problem.space, self.rng
-        points = latin_hypercube(self.size, self.dimension, rng)
+        guests = self.take_guests() if self.runs == 1 else self.guests.rows(slice(0, 0))
+        self.seen.add(guests.points)
+        merit = guests.merit()
+        order = np.argsort(merit, kind="stable")[: self.size // 2]
+        self._best, self._merit = guests.points[order], merit[order]
+        rows = self.size - len(order)
+        points = latin_hypercube(rows, self.dimension, rng)
+        if len(order):
+            near = points[: rows // 2]
+            near[:] = self._best[0] + 0.1 * rng.standard_normal(near.shape)
+            near[:] = 1.0 - np.abs(1.0 - np.abs(near))
         points, _ = self.seen.fresh(points, space, rng)
-        # half-difference start (SPSO): speeds that keep most particles inside
-        self._v = 0.5 * (rng.random(points.shape) - points)
-        self._rows = np.arange(len(points))
         return points
 
     def _fly(self) -> None:
@@ -196,11 +204,7 @@ class PSO(Generational):
         merit = answers.merit()
         self.told += len(merit)
         if not self._flying:
-            points = self._brood.copy()
-            own = np.full(len(points), np.inf)
-            points[slots], own[slots] = answers.points, merit
-            self._x, self._best, self._merit = points, points.copy(), own
-            self._flying = True
+            self._take_off(answers, merit, slots)
             return
         rows = self._rows[slots]
         better = (merit < self._merit[rows]).nonzero()[0]
@@ -211,6 +215,17 @@ class PSO(Generational):
             self._x[rows] = answers.points
         if self.restarts and self.generation % 8 == 0 and self._collapsed():
             self._scatter()
+
+    def _take_off(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:
+        """The swarm: guests, and answered rows (those without an answer yet stand in without merit)."""
+        rows, own = self._brood.copy(), np.full(len(self._brood), np.inf)
+        rows[slots], own[slots] = answers.points, merit
+        self._best = np.concatenate([self._best, rows])
+        self._merit = np.concatenate([self._merit, own])
+        self._x = self._best.copy()
+        # half-difference start (SPSO): speeds that keep most particles inside
+        self._v = 0.5 * (self.rng.random(self._x.shape) - self._x)
+        self._flying = True
 
     def _collapsed(self) -> bool:
         """Whether the swarm stands still in one place."""
