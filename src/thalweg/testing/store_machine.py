@@ -65,11 +65,12 @@ class StoreMachine(RuleBasedStateMachine):
         count=st.integers(0, 6),
         seed=st.integers(0, 3),
         replicate=st.integers(0, 1),
-        budget=st.none() | st.integers(0, 25),
+        slack=st.none() | st.integers(-1, 5),
         kinds=st.lists(st.sampled_from("ab"), max_size=2),
     )
-    def open_trials(self, count: int, seed: int, replicate: int, budget: int | None, kinds: list[str]) -> None:
-        """Numbers follow on, within the budget."""
+    def open_trials(self, count: int, seed: int, replicate: int, slack: int | None, kinds: list[str]) -> None:
+        """Numbers follow on, within a budget that is nearly used up, or over."""
+        budget = None if slack is None else max(0, self.used + slack)
         opening, names, labels = self._model_open(count, seed, replicate)
         allowed = count if budget is None else max(0, min(count, budget - self.used))
         got = self.store.open_trials(self.study, opening, budget, self._note(kinds))

@@ -222,17 +222,21 @@ def read(path: Path, query: str):
         ("UPDATE trial SET result = NULL WHERE number = 7", 7, "result"),
     ],
 )
-def test_damaged_trials_are_left_out(tmp_path, statement, number, what):
+@pytest.mark.parametrize("complete", [False, True])
+def test_damaged_trials_are_left_out(tmp_path, complete, statement, number, what):
     path = tmp_path / "x.db"
-    filled(path).close()
+    store = filled(path)
+    if complete:
+        store.append(1, finishing_of([18, 19]))
+        statement = statement.replace("status = 2 WHERE", "status = 4 WHERE")
+    store.close()
     change(path, statement)
     store = SQLiteStore(path)
-    study = store.open("demo").id
     assert store.verify() == [f"study 'demo': trial {number}: its {what}"]
     with pytest.warns(RuntimeWarning, match=f"trial {number}: its {what} is damaged"):
-        trials, _ = store.since(study)
+        trials, _ = store.since(1)
     assert len(trials) == 19 and number not in [trial.number for trial in trials]
-    assert len(store.since(study)[0]) == 19, "warned about once"
+    assert len(store.since(1)[0]) == 19, "warned about once"
     store.close()
 
 
