@@ -10,8 +10,7 @@
   continuous: resampling would bias the distribution and clipping pile points on the faces; here a best point on a face
   is the bottom of a symmetric valley.
 - Foreign and repaired points: injection (Hansen, arXiv:1110.4181), steps shortened to a likely length; before the first
-  ask the best foreign point is the mean, and several give the covariance (M. Nomura et al., Warm Starting CMA-ES, AAAI
-  2021, arXiv:2012.06932).
+  ask the best foreign point is the mean, and many give the first sigma.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ from ._margin import widen
 from ._operators import cell_centres
 from ._seen import Seen
 
-_ENOUGH = 5  # foreign points before the first ask that tell a spread, not only a place
-_BLUR = 0.1  # standard deviation around each of the best of them (alpha in Nomura et al.)
 _FLAT = 1e-12  # a run whose values differ by less has arrived
 _SMALLEST = 1e-12  # steps, in shares of sigma0
 _WIDEST = 2.0  # the largest standard deviation that means anything in a folded unit cube
@@ -133,23 +130,9 @@ class CMAES(Generational):
         self._begin_run(mean, self._first_sigma(guests, mean), self.base)
         if len(guests) and len(self.choices):
             self.categories.lean(self._picked(mean[None])[0], 0.5)
-        if len(guests) >= _ENOUGH and self.mean0 is None and len(self.columns):
-            self._warm(guests)
-
-    def _warm(self, guests: Answers) -> None:
-        """Mean and covariance of the best foreign points, a little blurred (Nomura et al. 2021, eq. 9-12)."""
-        best = np.argsort(guests.merit(), kind="stable")[: max(len(guests) // 10, 1)]
-        points = guests.points[best][:, self.columns]
-        normal, steps = self.normal, points - points.mean(axis=0)
-        spread = _BLUR**2 * np.eye(points.shape[1]) + steps.T @ steps / len(points)
-        sigma = math.exp(0.5 * float(np.linalg.slogdet(spread)[1]) / points.shape[1])
-        normal.mean = points.mean(axis=0)
-        normal.sigma = min(sigma, self.sigma0)
-        normal.C = spread / sigma**2
-        normal.decompose()
 
     def _first_sigma(self, guests: Answers, mean: Floats) -> float:
-        """How far the best quarter of the guests lies around the mean: there the search begins (never wider than sigma0).
+        """How far the best quarter of the guests lies around the mean: there the search begins, within sigma0.
 
         The idea of WS-CMA-ES (Nomura et al. 2021, arXiv:2012.06932) with one number; too few guests say nothing.
         """
