@@ -144,7 +144,7 @@ PLANTED = [
     (DoneSilently, "done", "does not say why"),
     (Hoards, "memory", "bytes per evaluation"),
     (Threads, "threads", "left behind"),
-    (Outside, "rows", "outside the unit cube"),
+    (Outside, "rows", "not numbers|outside the unit cube"),
 ]
 
 

@@ -120,8 +120,8 @@ class Drive:
                 statuses[row] = BROKEN[row % len(BROKEN)]
             values[broken] = np.nan
             if self.faults.violated:
-                extra = np.where(draws[1] < self.faults.violated, 10.0 ** (6 * draws[1] - 3), 0.0)
-                violations = extra if violations is None else violations + extra
+                amounts = np.where(draws[1] < self.faults.violated, 10.0 ** (6 * draws[1] - 3), 0.0)
+                violations = np.asarray(amounts if violations is None else violations + amounts, dtype=np.float64)
         seconds = 0.01 + 0.001 * np.arange(len(points))
         answers = Answers(np.array(tickets), points.copy(), values, statuses, violations, seconds)
         self.points.append(points)

@@ -97,7 +97,8 @@ def make_test_problem(name: str, dimension: int | None = None) -> TestProblem:
 
 def _where(dimension: int) -> Floats:
     """(d,) in (-1, 1): where the optimum lies in a box of half-width 1, the same for every run."""
-    return 0.8 * (2.0 * np.mod(np.arange(1, dimension + 1) * 0.6180339887498949, 1.0) - 1.0)
+    golden = np.mod(np.arange(1, dimension + 1) * 0.6180339887498949, 1.0)
+    return np.asarray(0.8 * (2.0 * golden - 1.0), dtype=np.float64)
 
 
 def _real(name: str, function: Values, half: float, *tags: str, noise: float = 0.0) -> Callable[[int], TestProblem]:

@@ -1,4 +1,8 @@
-"""Every strategy in the table keeps the contract, on every kind of space."""
+"""Every strategy in the table keeps the contract, on every kind of space.
+
+Always: every check once per strategy, on a space that changes from check to check and from strategy to strategy, so that
+every strategy meets every space and every check meets every space. With `-m slow`: every check on every space.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,18 @@ import pytest
 from thalweg.parts.strategies import STRATEGIES, make_strategy
 from thalweg.testing.strategy_suite import CASES, CHECKS, ONCE, Refused, Suite
 
-FINITE = {"random", "grid", "genetic"}
-"""Methods meant for finite spaces: no repeats in 100 of 200 points."""
-MEMORY = {
-    "random": 0.0,
-    "sobol": 0.0,
-    "lhs": 0.0,
-    "de": 0.0,
-    "pso": 0.0,
-    "cmaes": 0.0,
-    "nelder_mead": 0.0,
-    "annealing": 0.0,
-}
+FINITE = {"random", "grid", "genetic", "sobol", "lhs", "cmaes", "de", "direct", "direct_l", "auto", "relay", "restart"}
+"""Methods that never repeat a point of a finite space."""
+MEMORY = dict.fromkeys(["random", "sobol", "lhs", "de", "pso", "cmaes", "nelder_mead", "annealing", "nsga2"], 0.0)
 """Methods that keep no history on spaces without an end."""
 
 NAMES = sorted(STRATEGIES)
+ROTATED = [
+    (name, check, list(CASES)[(i + j) % len(CASES)] if check != "memory" else "real")
+    for i, name in enumerate(NAMES)
+    for j, check in enumerate(CHECKS)
+]
+ALL = [(n, check, case) for n in NAMES for check in CHECKS for case in (CASES if check != "memory" else ("real",))]
 
 
 def suite_of(name: str) -> Suite:
@@ -33,22 +34,25 @@ def suite_of(name: str) -> Suite:
     return Suite(lambda: make_strategy(name), finite=name in FINITE, memory=MEMORY.get(name))
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", NAMES)
-def test_contract(name, check, case):
-    if check == "memory" and case != "real":
-        pytest.skip("measured once, where nothing ends")
+def run(name: str, check: str, case: str) -> None:
     try:
         CHECKS[check](suite_of(name), case)
     except Refused as reason:
         pytest.skip(f"declined: {reason}")
 
 
+@pytest.mark.parametrize(("name", "check", "case"), ROTATED)
+def test_contract(name, check, case):
+    run(name, check, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "check", "case"), [item for item in ALL if item not in ROTATED])
+def test_contract_on_every_space(name, check, case):
+    run(name, check, case)
+
+
 @pytest.mark.parametrize("check", ONCE)
 @pytest.mark.parametrize("name", NAMES)
 def test_once(name, check):
-    try:
-        ONCE[check](suite_of(name))
-    except Refused as reason:
-        pytest.skip(f"declined: {reason}")
+    ONCE[check](suite_of(name))
