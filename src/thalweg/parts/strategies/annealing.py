@@ -1,0 +1,253 @@
+"""Simulated annealing in several chains, with scale-free temperatures and reheating.
+
+S. Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220 (1983) 671-680, doi:10.1126/science.220.4598.671. Continuous
+moves are Cauchy distributed, mostly local, now and then far: H. Szu, R. Hartley, Fast simulated annealing, Phys. Lett. A
+122 (1987) 157-162, doi:10.1016/0375-9601(87)90796-1. Their width per column adapts so that about 44 % of moves are
+accepted, and so falls with the temperature (A. Corana et al., ACM TOMS 13 (1987), doi:10.1145/29380.29864).
+Temperatures are relative: a rise is measured in units of the typical rise that was seen, so no option depends on the
+objective's scale.
+
+Each chain has one move under way, so `chains` rows can be evaluated at once. A chain that has not improved the best for
+long goes on from the best or another chain's point, hot again (go with the winners: D. Aldous, U. Vazirani, FOCS 1994).
+
+Moves by type: continuous columns Cauchy steps folded at the faces; ordered discrete columns whole cells; unordered
+choices another option; orders swap, reverse or move items; subsets one item in or out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...core.batch import Answers, Floats, Ints, Mask
+from ...core.errors import StrategyError
+from ...core.strategy import Abilities, Strategy
+from ._operators import Columns, flip, insert_keys, redraw, reverse_keys, step, swap_keys
+from ._seen import Seen
+
+_HOT, _COLD = 1.0, 1e-3  # relative temperatures of a cycle's ends
+_LEAST = 1e-9  # of a continuous column: the smallest width of a move
+
+
+class Annealing(Strategy):
+    """Simulated annealing for any space; at home where moves between neighbours mean something (orders, integers).
+
+    chains: chains side by side, rows per batch.
+    cycle: accepted-or-not moves per chain from hot to cold; None: the budget's share of a chain, at most 50 per column.
+    """
+
+    abilities = Abilities(learns_foreign=True)
+
+    def __init__(self, *, chains: int = 4, cycle: int | None = None) -> None:
+        if chains < 1:
+            raise StrategyError(f"chains: at least one is expected, got {chains!r}")
+        if cycle is not None and cycle < 2:
+            raise StrategyError(f"cycle: at least two moves from hot to cold are expected, got {cycle!r}")
+        self.chains, self.cycle = int(chains), cycle
+
+    def begin(self) -> None:
+        """Chains begin at random points (the first in the middle) unless foreign points are known by then."""
+        k, d = self.chains, self.dimension
+        space = self.problem.space
+        self._sort_columns()
+        wanted = 50 * max(d, 1)
+        share = wanted if self.budget is None else max(int(0.9 * self.budget / k), 10)
+        self.moves = self.cycle or max(min(wanted, share), 10)
+        self.points = space.sample(k, self.rng)
+        self.merits = np.full(k, np.inf)
+        self.trials = self.points.copy()
+        self.tickets = np.full(k, -1)
+        self.ages = np.zeros(k, dtype=np.int64)  # moves since the chain was heated
+        self.started = np.zeros(k, dtype=np.bool_)
+        self.widths = np.full(d, 0.25)
+        self.touched = np.zeros((k, d), dtype=np.bool_)
+        self.rise = 0.0  # the typical rise of a move
+        self.rises = 0
+        self.best, self.best_point = math.inf, np.full(d, 0.5)
+        self.since = np.zeros(k, dtype=np.int64)  # moves of a chain since the best improved
+        self.guests = np.empty((0, d))
+        self.guest_merits = np.empty(0)
+        self.seen = Seen.of(space)
+        self.reheated = 0
+
+    def _sort_columns(self) -> None:
+        columns = Columns.of(self.problem.space)
+        levels = columns.levels
+        self.metric = columns.metric[np.isinf(levels[columns.metric])]
+        self.ordered = columns.ordered[levels[columns.ordered] > 1]
+        self.unordered = columns.unordered[levels[columns.unordered] > 1]
+        self.orders = [item for item in columns.orders if len(item) > 1]
+        self.masks = columns.masks
+        self.levels = levels
+        # what a move may change: single columns, and every order as one
+        self.genes = np.concatenate([self.metric, self.ordered, self.unordered, self.masks]).astype(np.int64)
+
+    @property
+    def stride(self) -> int:
+        """Chains that wait for a move."""
+        return max(int((self.tickets < 0).sum()), 1)
+
+    @property
+    def done(self) -> bool:
+        """Whether a finite space has no new point."""
+        return self.seen.exhausted
+
+    @property
+    def why(self) -> str:
+        """Why it is done, or how hot it is."""
+        if self.seen.exhausted:
+            return "every point of the space was proposed"
+        return f"temperature {float(self._heat().mean()):.2g}, reheated {self.reheated} times"
+
+    # --- moves ----------------------------------------------------------------------------------------------------
+
+    def propose(self, n: int) -> Floats:
+        """A move of every chain that waits for one."""
+        idle = np.flatnonzero(self.tickets < 0)[:n]
+        if not len(idle):
+            return self.points[:0]
+        fresh = ~self.started[idle]
+        if fresh.any():
+            self._place(idle[fresh])
+        moving = idle[~fresh]
+        if len(moving):
+            self.trials[moving] = self._moved(moving)
+        if self.seen.on:
+            points, kept = self.seen.fresh(self.trials[idle], self.problem.space, self.rng)
+            idle = idle[kept]
+            self.trials[idle] = points
+        self.started[idle] = True
+        self.tickets[idle] = self.next_ticket + np.arange(len(idle))
+        return self.trials[idle]
+
+    def _place(self, rows: Ints) -> None:
+        """First points: the best foreign ones, then random ones."""
+        known = np.argsort(self.guest_merits, kind="stable")[: len(rows)]
+        self.trials[rows] = self.points[rows]
+        self.trials[rows[: len(known)]] = self.guests[known]
+        self.guests, self.guest_merits = np.delete(self.guests, known, 0), np.delete(self.guest_merits, known)
+
+    def _heat(self) -> Floats:
+        """(chains,) relative temperatures, falling geometrically over a cycle."""
+        share = np.minimum(self.ages / self.moves, 1.0)
+        return np.asarray(_HOT * (_COLD / _HOT) ** share)
+
+    def _moved(self, rows: Ints) -> Floats:
+        """(k, D) a neighbour of each chain's point: one column mostly, more while hot."""
+        rng, points = self.rng, self.points[rows].copy()
+        k, heat = len(rows), self._heat()[rows]
+        count = len(self.genes) + len(self.orders)
+        if count == 0:
+            return points
+        # one change for sure, others with a chance that falls with the temperature
+        chosen = rng.random((k, count)) < (0.3 * heat / max(count - 1, 1) * min(count, 4))[:, None]
+        chosen[np.arange(k), rng.integers(count, size=k)] = True
+        hit = np.zeros(points.shape, dtype=np.bool_)
+        hit[:, self.genes] = chosen[:, : len(self.genes)]
+        self.touched[rows] = hit
+        self._move_columns(points, hit, heat)
+        for i, columns in enumerate(self.orders):
+            which = np.flatnonzero(chosen[:, len(self.genes) + i])
+            if len(which):
+                points[np.ix_(which, columns)] = self._move_order(points[np.ix_(which, columns)])
+        return points
+
+    def _move_columns(self, points: Floats, hit: Mask, heat: Floats) -> None:
+        rng = self.rng
+        if len(self.metric):
+            now = points[:, self.metric]
+            steps = rng.standard_cauchy(now.shape) * self.widths[self.metric]
+            moved = np.abs(np.remainder(now + steps + 1.0, 2.0) - 1.0)  # folded at the faces
+            points[:, self.metric] = np.where(hit[:, self.metric], moved, now)
+        if len(self.ordered):
+            levels = self.levels[self.ordered]
+            mean = 1.0 + 0.25 * levels * np.sqrt(heat)[:, None] * self.widths[self.ordered]
+            points[:, self.ordered] = step(points[:, self.ordered], levels, rng, hit[:, self.ordered], mean)
+        if len(self.unordered):
+            levels = self.levels[self.unordered]
+            points[:, self.unordered] = redraw(points[:, self.unordered], levels, rng, hit[:, self.unordered])
+        if len(self.masks):
+            points[:, self.masks] = flip(points[:, self.masks], hit[:, self.masks])
+
+    def _move_order(self, keys: Floats) -> Floats:
+        kind = self.rng.integers(3)
+        return (swap_keys, reverse_keys, insert_keys)[kind](keys, self.rng)
+
+    # --- acceptance -----------------------------------------------------------------------------------------------
+
+    def learn(self, answers: Answers) -> None:
+        """Metropolis: a better point is taken, a worse one with chance exp(-rise / (temperature * typical rise))."""
+        merits = answers.merit()
+        order = np.argsort(answers.tickets)
+        chain_of = np.argsort(self.tickets, kind="stable")
+        rows = chain_of[np.searchsorted(self.tickets[chain_of], answers.tickets)]
+        for i in order.tolist():
+            self._judge(int(rows[i]), answers.points[i], float(merits[i]))
+
+    def _judge(self, row: int, point: Floats, merit: float) -> None:
+        self.tickets[row] = -1
+        self.ages[row] += 1
+        self.since[row] += 1
+        heat = float(self._heat()[row])
+        old = float(self.merits[row])
+        rise = merit - old
+        if math.isfinite(rise) and 0 < rise < 1e200:  # not from or to a violating point
+            self.rises += 1
+            self.rise += (rise - self.rise) / min(self.rises, 50)
+        accepted = (
+            merit <= old
+            if not math.isfinite(old)
+            else (
+                rise <= 0
+                or (
+                    merit < math.inf and self.rng.random() < math.exp(-min(rise / max(heat * self.rise, 1e-300), 700.0))
+                )
+            )
+        )
+        if accepted:
+            self.points[row], self.merits[row] = point, merit
+        self._adapt(self.touched[row], accepted)
+        if merit < self.best:
+            self.best, self.best_point = merit, point.copy()
+            self.since[:] = 0
+        if self.ages[row] >= self.moves and self.since[row] >= min(self.moves, 10 * self.dimension + 10):
+            self._reheat(row)
+
+    def _adapt(self, touched: Mask, accepted: bool) -> None:
+        """Widths grow after acceptance and shrink after refusal; still at 44 % accepted."""
+        factor = 1.25 if accepted else 1.25 ** (-0.44 / 0.56)
+        count = max(int(touched.sum()), 1)
+        self.widths[touched] = np.clip(self.widths[touched] * factor ** (1 / count), _LEAST, 0.5)
+
+    def _reheat(self, row: int) -> None:
+        """A chain that has cooled without gain goes on elsewhere: at the best point, another chain's, or a new one."""
+        self.reheated += 1
+        self.ages[row] = self.moves // 2 if self.reheated % 2 else 0
+        self.since[row] = 0
+        draw = self.rng.random()
+        if draw < 0.5:
+            self.points[row], self.merits[row] = self.best_point, self.best
+        elif draw < 0.75:
+            other = int(self.rng.integers(self.chains))
+            self.points[row], self.merits[row] = self.points[other], self.merits[other]
+        else:
+            self.points[row] = self.problem.space.sample(1, self.rng)[0]
+            self.merits[row] = math.inf
+            self.started[row] = False
+        self.widths = np.maximum(self.widths, 0.05)
+
+    def absorb(self, answers: Answers) -> None:
+        """Foreign points begin chains; later a better one takes the place of the worst chain's point."""
+        self.seen.add(self.problem.space.snap(answers.points))
+        for point, merit in zip(answers.points, answers.merit().tolist(), strict=True):
+            if merit < self.best:
+                self.best, self.best_point = merit, point.copy()
+            if not self.started.all():
+                if merit < math.inf:
+                    self.guests = np.concatenate([self.guests, point[None]])[-64:]
+                    self.guest_merits = np.append(self.guest_merits, merit)[-64:]
+                continue
+            worst = int(np.argmax(self.merits))
+            if merit < self.merits[worst]:
+                self.points[worst], self.merits[worst] = point, merit
