@@ -101,7 +101,7 @@ class Answers:
         if self.violations is not None:
             bad = (self.violations > 0) & np.isfinite(merit)
             amount = self.violations[bad]
-            merit[bad] = INFEASIBLE * (1.0 + amount / (1.0 + amount))
+            merit[bad] = INFEASIBLE * (2.0 - 1.0 / (1.0 + amount))  # an infinite violation is the worst
         return merit
 
     def rows(self, index: Ints | Mask | slice) -> Answers:

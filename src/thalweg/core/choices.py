@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from .errors import SpaceError
 from .parameter import KEY, ORDERED, UNORDERED, Parameter, When
 
 _SCALARS = (type(None), bool, int, float, str)
+"""Exact types that need no label; their subclasses (enum members, ...) are objects like any other."""
+_LONG = 2**63
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -34,41 +37,30 @@ class _Items:
     def __init__(self, items: Any, what: str, labels: Sequence[str] | None) -> None:
         if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
             raise SpaceError(f"{what}: a list of options is expected, got {items!r}; did you mean [{items!r}]?")
-        self.objects = list(items)
+        self.objects = [_plain(item) for item in items]
         self.what = what
         if not self.objects:
             raise SpaceError(f"{what}: at least one option is expected, got none")
         for i, item in enumerate(self.objects):
             if any(_same(item, other) for other in self.objects[:i]):
                 raise SpaceError(f"{what}: options must differ, {item!r:.60} comes twice")
-        if labels is not None and (len(labels) != len(self.objects) or len(set(labels)) != len(labels)):
+        if labels is not None and not _are_labels(labels, len(self.objects)):
             raise SpaceError(f"{what}: labels must be {len(self.objects)} distinct strings, got {labels!r:.80}")
-        self.declared = list(labels) if labels is not None else None
-        self.labels = list(labels) if labels is not None else self._own_labels()
-        self._by_scalar = {(type(x), x): i for i, x in enumerate(self.objects) if isinstance(x, _SCALARS)}
-        self._by_label = {(type(x), x): i for i, x in enumerate(self.labels) if x is not None or self._is_none(i)}
+        self.labels = list(labels) if labels is not None else _own_labels(self.objects)
+        self._by_scalar = {(type(x), x): i for i, x in enumerate(self.objects) if type(x) in _SCALARS}
+        self._by_label = {(type(x), x): i for i, x in enumerate(self.labels) if x is not None or self.has_none(i)}
 
-    def _is_none(self, i: int) -> bool:
+    def has_none(self, i: int) -> bool:
+        """Whether item i is None (whose label is None, like that of an object without one)."""
         return self.objects[i] is None
-
-    def _own_labels(self) -> list[Any]:
-        labels: list[Any] = []
-        for item in self.objects:
-            name = getattr(item, "__qualname__", None) or getattr(item, "__name__", None)
-            labels.append(item if isinstance(item, _SCALARS) else name)
-        names = [label for label, item in zip(labels, self.objects, strict=True) if not isinstance(item, _SCALARS)]
-        unique = len(set(names)) == len(names) and not any(name in self.objects for name in names if name)
-        scalar = [isinstance(item, _SCALARS) for item in self.objects]
-        return [label if unique or is_scalar else None for label, is_scalar in zip(labels, scalar, strict=True)]
 
     def __len__(self) -> int:
         return len(self.objects)
 
     def index(self, value: Any) -> int:
         """Where `value` stands. Raises SpaceError if it is not an option."""
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, _SCALARS):
+        value = _plain(value)
+        if type(value) in _SCALARS:
             found = self._by_scalar.get((type(value), value))
             if found is not None:
                 return found
@@ -80,23 +72,26 @@ class _Items:
 
     def label(self, i: int) -> Any:
         """The label of item i. Raises SpaceError if it has none."""
-        if self.labels[i] is None and self.objects[i] is not None:
+        if self.labels[i] is None and not self.has_none(i):
             raise SpaceError(
-                f"{self.what}: option {self.objects[i]!r:.60} is not a scalar and has no unique name, so it cannot live "
-                "in a store; give labels=[...], one string per option"
+                f"{self.what}: option {self.objects[i]!r:.60} is not a scalar and has no unique name, so it cannot "
+                "live in a store; give labels=[...], one string per option"
             )
         return self.labels[i]
 
     def of_label(self, label: Any) -> int:
         """Where the item with this label stands. Raises SpaceError if there is none (was the option removed?)."""
-        found = self._by_label.get((type(label), label))
+        try:
+            found = self._by_label.get((type(label), label))
+        except TypeError:  # a list where one option is expected
+            found = None
         if found is None:
             raise SpaceError(f"{self.what}: stored option {label!r:.60} is not one of {self._show()}; was it removed?")
         return found
 
     def spec(self) -> list[Any]:
         """Labels as plain data; options without one are shown by position (such a study cannot be stored)."""
-        return [f"#{i}" if x is None and self.objects[i] is not None else x for i, x in enumerate(self.labels)]
+        return [f"#{i}" if x is None and not self.has_none(i) else x for i, x in enumerate(self.labels)]
 
     def _show(self) -> str:
         shown = ", ".join(f"{item!r:.40}" for item in self.objects[:8])
@@ -106,18 +101,62 @@ class _Items:
         """The objects as an array for vectorised objectives: typed where they are all of one scalar type."""
         kinds = {type(item) for item in self.objects}
         if len(kinds) == 1 and next(iter(kinds)) in (bool, int, float, str):
-            return np.array(self.objects)
+            typed = np.array(self.objects)
+            if typed.tolist() == self.objects:  # NumPy has no room for 10**30, and cuts "a\0"
+                return typed
         array = np.empty(len(self.objects), dtype=object)
         for i, item in enumerate(self.objects):
             array[i] = item
         return array
 
 
-class Choice(Parameter):
-    """One of several objects. Types and identity are kept: True, 1 and 1.0 are three options.
+def _plain(item: Any) -> Any:
+    """NumPy's scalars as Python's (options are often written as np.linspace(...)); everything else as it is."""
+    if isinstance(item, np.generic):
+        python = item.item()
+        return python if type(python) in _SCALARS else item
+    return item
 
-    ordered: neighbours are similar (small, medium, large).  labels: one unique string per option, needed where an option
-    is not a scalar (None, bool, int, float, str) and has no unique `__name__`, and the study is stored.
+
+def _are_labels(labels: Any, count: int) -> bool:
+    listed = list(labels) if not isinstance(labels, str) and hasattr(labels, "__iter__") else []
+    return len(listed) == count == len({item for item in listed if isinstance(item, str)})
+
+
+def _own_labels(objects: list[Any]) -> list[Any]:
+    """Scalars stand for themselves, other objects for their names where those are unique; None where there is none."""
+    own = [type(item) in _SCALARS and _in_json(item) for item in objects]
+    names = [None if is_own else _name(item) for item, is_own in zip(objects, own, strict=True)]
+    taken = {item for item, is_own in zip(objects, own, strict=True) if is_own and isinstance(item, str)}
+    given = [name for name in names if name is not None]
+    twice = {name for name in given if given.count(name) > 1 or name in taken}
+    return [
+        item if is_own else (None if name in twice else name)
+        for item, is_own, name in zip(objects, own, names, strict=True)
+    ]
+
+
+def _in_json(item: Any) -> bool:
+    """Whether JSON keeps it: it has neither NaN nor infinities, and readers cut whole numbers at 64 bits."""
+    if isinstance(item, float):
+        return math.isfinite(item)
+    return not isinstance(item, int) or -_LONG <= item < _LONG
+
+
+def _name(item: Any) -> str | None:
+    if type(item) in _SCALARS:
+        return repr(item)
+    name = item.name if isinstance(item, enum.Enum) else None
+    name = name or getattr(item, "__qualname__", None) or getattr(item, "__name__", None)
+    return name if isinstance(name, str) else None
+
+
+class Choice(Parameter):
+    """One of several objects. Types and identity are kept: True, 1 and 1.0 are three options (NumPy scalars become
+    Python's).
+
+    ordered: neighbours are similar (small, medium, large).  labels: one unique string per option, needed where an
+    option is not a scalar (None, bool, int, float, str) and has no unique `__name__`, and the study is stored.
     """
 
     kind = UNORDERED
@@ -193,6 +232,7 @@ class Permutation(Parameter):
     """An order of `items` (a list of all of them). Random keys: the order is the argsort of its columns."""
 
     kind = KEY
+    scalar = False
 
     def __init__(
         self, items: Sequence[Any], *, labels: Sequence[str] | None = None, when: When = None, default: Any = None
@@ -223,16 +263,18 @@ class Permutation(Parameter):
     def code(self, value: Any) -> Sequence[float]:
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or len(value) != self.width:
             raise SpaceError(f"an order of all {self.width} items is expected, got {value!r:.80}")
-        order = [self.items.index(item) for item in value]
-        if len(set(order)) != self.width:
-            raise SpaceError(f"an order of all {self.width} items is expected, some come twice in {value!r:.80}")
+        return self._order(value, [self.items.index(item) for item in value])
+
+    def _order(self, value: Any, order: list[int]) -> list[float]:
+        if len(order) != self.width or len(set(order)) != self.width:
+            raise SpaceError(f"an order of all {self.width} items is expected, each once, got {value!r:.80}")
         return [float(i) for i in order]
 
     def labels(self, reals: Floats) -> list[Any]:
         return [[self.items.label(i) for i in row] for row in reals.astype(np.int64).tolist()]
 
     def from_label(self, label: Any) -> Sequence[float]:
-        return [float(self.items.of_label(item)) for item in label]
+        return self._order(label, [self.items.of_label(item) for item in _listed(label)])
 
     def cells(self, index: NDArray[Any]) -> Floats:
         rows = []
@@ -252,6 +294,7 @@ class Subset(Parameter):
     """Some of `items`, in the items' order: at least `min`, at most `max` of them."""
 
     kind = KEY
+    scalar = False
 
     def __init__(
         self,
@@ -267,8 +310,9 @@ class Subset(Parameter):
         self.items = _Items(items, "Subset", labels)
         self.width = len(self.items)
         self.min, self.max = min, self.width if max is None else max
-        if not 0 <= self.min <= self.max <= self.width:
-            raise SpaceError(f"Subset: 0 <= min <= max <= {self.width} is expected, got min={min}, max={max}")
+        whole = all(isinstance(item, int) and not isinstance(item, bool) for item in (self.min, self.max))
+        if not whole or not 0 <= self.min <= self.max <= self.width:
+            raise SpaceError(f"Subset: whole 0 <= min <= max <= {self.width} are expected, got {min=}, {max=}")
 
     @property
     def count(self) -> int | None:
@@ -295,7 +339,9 @@ class Subset(Parameter):
     def code(self, value: Any) -> Sequence[float]:
         if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
             raise SpaceError(f"a list of items is expected, got {value!r:.80}")
-        used = [self.items.index(item) for item in value]
+        return self._mask(value, [self.items.index(item) for item in value])
+
+    def _mask(self, value: Any, used: list[int]) -> list[float]:
         if len(set(used)) != len(used) or not self.min <= len(used) <= self.max:
             raise SpaceError(f"{self.min} to {self.max} different items are expected, got {value!r:.80}")
         return [1.0 if i in used else 0.0 for i in range(self.width)]
@@ -304,8 +350,7 @@ class Subset(Parameter):
         return [[self.items.label(i) for i, used in enumerate(row) if used] for row in reals.tolist()]
 
     def from_label(self, label: Any) -> Sequence[float]:
-        used = {self.items.of_label(item) for item in label}
-        return [1.0 if i in used else 0.0 for i in range(self.width)]
+        return self._mask(label, [self.items.of_label(item) for item in _listed(label)])
 
     def cells(self, index: NDArray[Any]) -> Floats:
         rows = []
@@ -319,6 +364,12 @@ class Subset(Parameter):
 
     def spec(self) -> dict[str, Any]:
         return self._spec(items=self.items.spec(), min=self.min, max=self.max, when=self.when)
+
+
+def _listed(label: Any) -> list[Any]:
+    if not isinstance(label, (list, tuple)):
+        raise SpaceError(f"a stored list of items is expected, got {label!r:.80}")
+    return list(label)
 
 
 def _combination(number: int, width: int, size: int) -> list[float]:
@@ -377,4 +428,4 @@ class Fixed(Parameter):
         return np.empty((len(index), 0))
 
     def spec(self) -> dict[str, Any]:
-        return self._spec(value=self.items.spec()[0], when=self.when)
+        return {**self._spec(when=self.when), "value": self.items.spec()[0]}  # None is a value, too

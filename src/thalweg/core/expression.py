@@ -16,54 +16,102 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .batch import Mask
 from .errors import ExpressionError
 
 LONGEST = 4000
-DEEPEST = 60
+DEEPEST = 150
+"""Levels of nesting; a sum of n terms has n of them."""
 
 Functions = Mapping[str, Callable[..., Any]]
 
 
+def _number(item: Any) -> Any:
+    """Columns of truth values as whole numbers: in Python True + True is 2, in NumPy it is True."""
+    return item.astype(np.int64) if isinstance(item, np.ndarray) and item.dtype == np.bool_ else item
+
+
 def _extreme(pick: Callable[..., Any], columns: Callable[..., Any]) -> Callable[..., Any]:
     def function(*items: Any) -> Any:
-        if any(isinstance(item, np.ndarray) for item in items):
-            result = items[0]
-            for item in items[1:]:
-                result = columns(result, item)
-            return result
-        return pick(*items)
+        if len(items) == 1 and isinstance(items[0], list):
+            items = tuple(items[0])
+        if len(items) < 2 or not any(isinstance(item, np.ndarray) for item in items):
+            return pick(items) if len(items) > 1 else pick(*items)
+        result = _number(items[0])
+        for item in items[1:]:
+            result = columns(result, _number(item))
+        return result
 
     return function
 
 
 def _either(scalar: Callable[..., Any], column: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda item, *more: column(item) if isinstance(item, np.ndarray) else scalar(item, *more)
+    def function(*items: Any) -> Any:
+        if any(isinstance(item, np.ndarray) for item in items):
+            return column(*map(_number, items))
+        return scalar(*items)
+
+    return function
+
+
+def _log(item: Any, *base: Any) -> Any:
+    return np.log(item) / np.log(*base) if base else np.log(item)
+
+
+def _round(item: Any, digits: Any = None) -> Any:
+    if digits is not None and abs(digits) > 400:
+        raise ValueError(f"rounding to {digits} digits")  # round(1, -10**9) would compute 10**10**9
+    return round(item) if digits is None else round(item, digits)
+
+
+def _sum(items: Any) -> Any:
+    if not isinstance(items, list):
+        raise TypeError("sum() takes a list: sum([a, b])")
+    return sum(map(_number, items))
+
+
+def _lengths(column: Any) -> Any:
+    return np.array([len(item) for item in column.tolist()], dtype=np.int64)
 
 
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "min": _extreme(min, np.minimum),
     "max": _extreme(max, np.maximum),
-    "abs": abs,
-    "round": _either(round, np.round),
+    "abs": _either(abs, np.abs),
+    "round": _either(_round, np.round),
     "floor": _either(math.floor, np.floor),
     "ceil": _either(math.ceil, np.ceil),
     "sqrt": _either(math.sqrt, np.sqrt),
     "exp": _either(math.exp, np.exp),
-    "log": _either(math.log, np.log),
+    "log": _either(math.log, _log),
     "log2": _either(math.log2, np.log2),
     "log10": _either(math.log10, np.log10),
-    "len": len,
-    "sum": sum,
+    "len": _either(len, _lengths),
+    "sum": _sum,
 }
+
+
+def _times(a: Any, b: Any) -> Any:
+    if isinstance(a, (str, list)) or isinstance(b, (str, list)):
+        raise TypeError("strings and lists are not multiplied")  # 'a' * 10**10 would fill the memory
+    return a * b
+
+
+def _modulo(a: Any, b: Any) -> Any:
+    if isinstance(a, str):
+        raise TypeError("% does not format strings")  # '%9999999999d' % 1 would fill the memory
+    return a % b
+
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
+    ast.Mult: _times,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
+    ast.Mod: _modulo,
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -99,13 +147,14 @@ class Expression:
         """Its value where names have the values in `known`: single ones, or columns (n,).
 
         Raises:
-            ExpressionError: a name that `known` lacks, or an operation that fails (a division by zero, a string minus 1).
+            ExpressionError: a name that `known` lacks, or an operation that fails (a division by zero, "a" - 1).
         """
         try:
-            return self._value(self.tree, known)
+            with np.errstate(all="ignore"):  # columns: 1 / 0 is inf in its row; comparisons with NaN are False
+                return self._value(self.tree, known)
         except ExpressionError:
             raise
-        except (ArithmeticError, TypeError, ValueError, IndexError) as error:
+        except (ArithmeticError, TypeError, ValueError, LookupError, RecursionError, MemoryError) as error:
             raise ExpressionError(f"{self.text!r} cannot be computed: {type(error).__name__}: {error}") from error
 
     def require_names(self, allowed: Iterable[str], what: str) -> None:
@@ -130,9 +179,10 @@ class Expression:
                 hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(map(str, known))}"
                 raise ExpressionError(f"{self.text!r} uses {node.id!r}, which is not known{hint}")
             case ast.BinOp(op=ast.Pow()):
-                return _power(self._value(node.left, known), self._value(node.right, known))
+                return _power(_number(self._value(node.left, known)), _number(self._value(node.right, known)))
             case ast.BinOp():
-                return _BINARY[type(node.op)](self._value(node.left, known), self._value(node.right, known))
+                left, right = self._value(node.left, known), self._value(node.right, known)
+                return _BINARY[type(node.op)](_number(left), _number(right))
             case ast.UnaryOp():
                 return _unary(node.op, self._value(node.operand, known))
             case ast.BoolOp():
@@ -148,16 +198,21 @@ class Expression:
         raise ExpressionError(f"{self.text!r}: {type(node).__name__} is not allowed")
 
     def _boolean(self, node: ast.BoolOp, known: Mapping[str, Any]) -> Any:
+        """`and` / `or` as in Python: the operand that decides, row by row for columns."""
         both = isinstance(node.op, ast.And)
-        result: Any = both
-        for item in node.values:
+        result = self._value(node.values[0], known)
+        for item in node.values[1:]:
+            if not isinstance(result, np.ndarray):
+                if bool(result) != both:  # short circuit
+                    return result
+                result = self._value(item, known)
+                continue
             value = self._value(item, known)
-            if isinstance(value, np.ndarray) or isinstance(result, np.ndarray):
+            if result.dtype == np.bool_ and (isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_):
                 result = np.logical_and(result, value) if both else np.logical_or(result, value)
             else:
-                result = bool(value)
-                if result != both:  # short circuit, as in Python
-                    return result
+                true = _truth(result)
+                result = np.where(true, value, result) if both else np.where(true, result, value)
         return result
 
     def _comparison(self, node: ast.Compare, known: Mapping[str, Any]) -> Any:
@@ -171,13 +226,15 @@ class Expression:
             else:
                 step = _COMPARE[type(op)](left, right)
             result = np.logical_and(result, step) if isinstance(step, np.ndarray) else bool(step) and result
+            if result is False:  # short circuit
+                return False
             left = right
         return result
 
     def _choice(self, node: ast.IfExp, known: Mapping[str, Any]) -> Any:
         test = self._value(node.test, known)
         if isinstance(test, np.ndarray):
-            return np.where(test, self._value(node.body, known), self._value(node.orelse, known))
+            return np.where(_truth(test), self._value(node.body, known), self._value(node.orelse, known))
         return self._value(node.body if test else node.orelse, known)
 
 
@@ -234,22 +291,39 @@ def _power(base: Any, exponent: Any) -> Any:
     """`base ** exponent` in floats where integers would grow without bound."""
     if isinstance(base, int) and isinstance(exponent, int) and (abs(exponent) > 64 or abs(base) > 2**53):
         return float(base) ** exponent
-    return base**exponent
+    result = base**exponent
+    if isinstance(result, complex):
+        raise ValueError(f"{base} ** {exponent} is not a real number")
+    return result
 
 
 def _unary(op: ast.unaryop, value: Any) -> Any:
     if isinstance(op, ast.Not):
-        return np.logical_not(value) if isinstance(value, np.ndarray) else not value
+        return ~_truth(value) if isinstance(value, np.ndarray) else not value
+    value = _number(value)
     return -value if isinstance(op, ast.USub) else +value
 
 
+def _truth(column: NDArray[Any]) -> Mask:
+    """(n,) what `bool` says of each entry."""
+    if column.dtype.kind in "OU":
+        return np.array([bool(item) for item in column.tolist()], dtype=np.bool_)
+    return np.asarray(column != 0, dtype=np.bool_)
+
+
 def _contained(item: Any, items: Any) -> Any:
-    if not isinstance(item, np.ndarray):
+    """`item in items`, row by row where one of them is a column (of strings) or `items` is a list with columns."""
+    if isinstance(items, np.ndarray):  # a column of strings: is `item` a part of each?
+        parts = item.tolist() if isinstance(item, np.ndarray) else [item] * len(items)
+        return np.array([part in whole for part, whole in zip(parts, items.tolist(), strict=True)], dtype=np.bool_)
+    if isinstance(items, str):
+        return np.array([part in items for part in item.tolist()]) if isinstance(item, np.ndarray) else item in items
+    if not any(isinstance(other, np.ndarray) for other in (item, *items)):
         return item in items
-    result = np.zeros(len(item), dtype=bool)
+    result: Any = False
     for other in items:
-        result |= item == other
-    return result
+        result = np.logical_or(result, item == other)
+    return result if items else np.zeros(len(item), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -265,18 +339,32 @@ class Comparison:
         return tuple(dict.fromkeys(name for left, _, right in self.parts for name in (*left.names, *right.names)))
 
     def violation(self, known: Mapping[str, Any]) -> float:
-        """0 where it holds, else by how much it is missed, summed over its parts (>= 0; inf where it is not a number)."""
+        """0 where it holds, else by how much it is missed, summed over its parts (>= 0; inf where it is NaN).
+
+        Raises:
+            ExpressionError: a side that cannot be computed or is not a number.
+        """
         total = 0.0
         for left, op, right in self.parts:
-            excess = float(left.evaluate(known)) - float(right.evaluate(known))
+            a, b = (self._side(side, known) for side in (left, right))
+            excess = 0.0 if a == b else a - b  # inf <= inf holds
             if op in (">=", ">"):
                 excess = -excess
             elif op == "==":
                 excess = abs(excess)
             # a strict comparison that holds with equality is missed by the smallest amount
             missed = excess > 0 or (op in ("<", ">") and excess == 0)
-            total += max(excess, 5e-324) if missed else (math.inf if excess != excess else 0.0)
+            total += max(excess, 5e-324) if missed else (math.inf if math.isnan(excess) else 0.0)
         return total
+
+    def _side(self, side: Expression, known: Mapping[str, Any]) -> float:
+        value = side.evaluate(known)
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ExpressionError(
+                f"constraint {self.text!r}: a number is expected, but {side.text} is {value!r:.60}"
+            ) from None
 
 
 _SIGNS: dict[type[ast.cmpop], str] = {ast.LtE: "<=", ast.Lt: "<", ast.GtE: ">=", ast.Gt: ">", ast.Eq: "=="}

@@ -33,19 +33,16 @@ class Requirement:
     def holds(self, space: Space, reals: Floats, active: Mask | None) -> Mask:
         """(n,) whether each row satisfies it; a row in which a name it uses is inactive does."""
         if self.expression is not None:
-            known = space._columns_of(self.expression.names, reals)
-            try:
-                result = np.asarray(self.expression.evaluate(known), dtype=np.bool_)
-            except ExpressionError as error:
-                raise SpaceError(f"requirement {self.text!r}: {error}") from None
-            result = np.broadcast_to(result, (len(reals),))
             if active is None:
                 active = space.active(reals)
+            used = np.ones(len(reals), dtype=np.bool_)
             if active is not None:
-                used = active[:, [space.names.index(name) for name in self.expression.names]].all(axis=1)
-                result = result | ~used
-            return np.asarray(result, dtype=np.bool_)
-        assert self.function is not None  # noqa: S101 (one of the two is always there)
+                used &= active[:, [space.names.index(name) for name in self.expression.names]].all(axis=1)
+            try:
+                return space._truth(self.expression, reals, used) | ~used
+            except ExpressionError as error:
+                raise SpaceError(f"requirement {self.text!r}: {error}") from None
+        assert self.function is not None  # one of the two is always there
         try:
             return np.array([bool(self.function(item)) for item in space.to_params(reals, active)], dtype=np.bool_)
         except Exception as error:
@@ -98,14 +95,18 @@ def _draw(space: Space, n: int, rng: np.random.Generator) -> Floats:
     if have >= n:
         return np.concatenate(found)[:n]
     if not have:
-        found = [_search(space, rng)]
+        found = [_search(space)]
     anchors = np.concatenate(found)
     rest = _towards(space, rng.random((n, space.dimension)), anchors[rng.integers(len(anchors), size=n)])
     return np.concatenate([anchors, rest])[:n]
 
 
-def _search(space: Space, rng: np.random.Generator) -> Floats:
-    """All feasible cells of a small finite space, or InfeasibleSpace."""
+def _search(space: Space) -> Floats:
+    """Some feasible cells of a small finite space.
+
+    Raises:
+        InfeasibleSpace: there are none, or none were found.
+    """
     raw = space.raw_size
     if raw is not None and raw <= 4 * DRAWS:
         for start in range(0, raw, 65536):
@@ -116,8 +117,8 @@ def _search(space: Space, rng: np.random.Generator) -> Floats:
     else:
         proof = f"{DRAWS} random points were tried"
     raise InfeasibleSpace(
-        f"no point satisfies {' and '.join(item.text for item in space._requirements)}: {proof}. An equality between real "
-        "numbers is never met by chance: compute one parameter from the others instead; else check the bounds"
+        f"no point satisfies {' and '.join(item.text for item in space._requirements)}: {proof}. An equality between "
+        "real numbers is never met by chance: compute one parameter from the others instead; else check the bounds"
     )
 
 

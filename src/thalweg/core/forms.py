@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import typing
@@ -21,6 +22,7 @@ _HOW = (
     "a space is a dict {name: parameter}, a dataclass with Annotated[type, parameter] fields, "
     "[(low, high), ...], or [(name, low, high), ...]"
 )
+_NEWER = "was it written by a newer version?"
 
 
 def parameters_of(given: Any) -> tuple[dict[str, Parameter], str, type | None]:
@@ -38,7 +40,8 @@ def parameters_of(given: Any) -> tuple[dict[str, Parameter], str, type | None]:
     if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] == 2:
         given = given.tolist()
     if type(given).__name__ == "Bounds" and hasattr(given, "lb"):  # scipy.optimize.Bounds
-        given = list(zip(np.atleast_1d(given.lb).tolist(), np.atleast_1d(given.ub).tolist(), strict=True))
+        lower, upper = np.broadcast_arrays(np.atleast_1d(given.lb), np.atleast_1d(given.ub))
+        given = list(zip(lower.tolist(), upper.tolist(), strict=True))
     if isinstance(given, Sequence) and given and not isinstance(given, (str, bytes)):
         return _from_rows(given)
     raise SpaceError(f"{given!r:.80} is not a space; {_HOW}")
@@ -61,8 +64,8 @@ def _parameter(name: Any, given: Any) -> Parameter:
             whole = all(isinstance(item, (int, np.integer)) for item in given)
             return Integer(int(given[0]), int(given[1])) if whole else Float(float(given[0]), float(given[1]))
         if isinstance(given, (list, set, frozenset)):
-            return Choice(sorted(given) if isinstance(given, (set, frozenset)) else given)
-        if given is None or isinstance(given, (bool, int, float, str)):
+            return Choice(_sorted(given) if isinstance(given, (set, frozenset)) else given)
+        if given is None or isinstance(given, (bool, int, float, str, np.generic)):
             return Fixed(given)
     except SpaceError as error:
         raise type(error)(f"parameter {name!r}: {error}") from None
@@ -72,21 +75,31 @@ def _parameter(name: Any, given: Any) -> Parameter:
     )
 
 
+def _sorted(items: Any) -> list[Any]:
+    """A set's items in an order that is the same in every process."""
+    try:
+        return sorted(items)
+    except TypeError:  # items of several types
+        return sorted(items, key=lambda item: (type(item).__name__, repr(item)))
+
+
 def _is_number(item: Any) -> bool:
     return isinstance(item, (int, float, np.integer, np.floating)) and not isinstance(item, bool)
 
 
 def _from_rows(rows: Sequence[Any]) -> tuple[dict[str, Parameter], str, type | None]:
     """SciPy's [(low, high), ...] (the objective gets an array), or [(name, low, high), ...] (it gets a dict)."""
+    rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
     sizes = {len(row) if isinstance(row, Sequence) and not isinstance(row, str) else 0 for row in rows}
     if sizes == {2} and all(_is_number(item) for row in rows for item in row):
         width = len(str(len(rows) - 1))
-        names = [f"x{i:0{width}d}" for i in range(len(rows))]
-        try:
-            return {n: Float(float(a), float(b)) for n, (a, b) in zip(names, rows, strict=True)}, "array", None
-        except SpaceError as error:
-            bad = next(i for i, (a, b) in enumerate(rows) if not (np.isfinite([a, b]).all() and a <= b))
-            raise SpaceError(f"bounds row {bad} {rows[bad]!r}: {error}") from None
+        found: dict[str, Parameter] = {}
+        for i, (low, high) in enumerate(rows):
+            try:
+                found[f"x{i:0{width}d}"] = Float(low, high)
+            except SpaceError as error:
+                raise SpaceError(f"bounds row {i} {rows[i]!r}: {error}") from None
+        return found, "array", None
     if sizes == {3} and all(isinstance(row[0], str) for row in rows):
         names = [row[0] for row in rows]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -98,9 +111,16 @@ def _from_rows(rows: Sequence[Any]) -> tuple[dict[str, Parameter], str, type | N
 
 def _from_dataclass(kind: type) -> dict[str, Parameter]:
     """Fields annotated with a parameter, or with bool, an Enum or a Literal; a field's default becomes its default."""
-    hints = typing.get_type_hints(kind, include_extras=True)
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        raise SpaceError(
+            f"{kind.__name__}: an annotation cannot be read ({error}); define it at module level"
+        ) from None
     found: dict[str, Parameter] = {}
     for item in dataclasses.fields(kind):
+        if not item.init:
+            continue
         parameter = _from_hint(hints[item.name])
         if parameter is None and isinstance(item.default, Parameter):
             parameter = item.default
@@ -111,9 +131,10 @@ def _from_dataclass(kind: type) -> dict[str, Parameter]:
                 f"field {item.name!r} of {kind.__name__} has no parameter; write "
                 f"{item.name}: Annotated[float, Float(low, high)], or give it a constant default"
             )
-        if parameter.default is None and not isinstance(item.default, Parameter):
-            if item.default is not dataclasses.MISSING:
-                parameter.default = item.default
+        constant = item.default is not dataclasses.MISSING and not isinstance(item.default, Parameter)
+        if parameter.default is None and constant:
+            parameter = copy.copy(parameter)  # one annotation may serve several fields
+            parameter.default = item.default
         found[item.name] = parameter
     if not found:
         raise SpaceError(f"{kind.__name__} has no fields; {_HOW}")
@@ -133,8 +154,8 @@ def _from_hint(hint: Any) -> Parameter | None:
     return None
 
 
-def parameter_of_spec(spec: Mapping[str, Any]) -> Parameter:
-    """The parameter that `Parameter.spec` described.
+def parameter_of_spec(parameter: str, spec: Mapping[str, Any]) -> Parameter:
+    """The parameter that `Parameter.spec` described; `parameter` is its name.
 
     Raises:
         SpaceError: an unknown type (was it written by a newer version?).
@@ -142,5 +163,8 @@ def parameter_of_spec(spec: Mapping[str, Any]) -> Parameter:
     options = dict(spec)
     name = options.pop("type", None)
     if name not in KINDS:
-        raise SpaceError(f"stored parameter of unknown type {name!r}; was it written by a newer version?")
-    return KINDS[name](**options)
+        raise SpaceError(f"stored parameter {parameter!r} has the unknown type {name!r}; {_NEWER}")
+    try:
+        return KINDS[name](**options)
+    except TypeError as error:
+        raise SpaceError(f"stored parameter {parameter!r} cannot be read ({error}); {_NEWER}") from None

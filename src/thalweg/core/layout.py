@@ -39,7 +39,7 @@ class Layout:
             owner += [number] * parameter.width
             columns = range(first, first + parameter.width)
             if isinstance(parameter, Float) and parameter.kind == 0 and not parameter.log:
-                linear += [(j, parameter.low, parameter.high - parameter.low) for j in columns]
+                linear += [(j, parameter.low, parameter.high) for j in columns]
             elif isinstance(parameter, Integer) and not parameter.log:
                 cells += [(j, parameter.low, float(parameter.step), parameter.levels) for j in columns]
             elif isinstance(parameter, Choice):
@@ -52,15 +52,17 @@ class Layout:
         self.owner = _frozen(np.array(owner, dtype=np.int64))
         self.all_linear = len(linear) == self.dimension
         self._linear = _columns([item[0] for item in linear])
-        self._low, self._span = (np.array([item[i] for item in linear]) for i in (1, 2))
-        self._high = self._low + self._span
+        self._low, self._high = (np.array([item[i] for item in linear]) for i in (1, 2))
+        self._span = self._high - self._low
+        short = self._low + self._span < self._high  # rounding: the high end would never be reached
+        self._span[short] = np.nextafter(self._span[short], np.inf)
         self._cells = _columns([item[0] for item in cells])
         self._start, self._step, self._levels = (np.array([item[i] for item in cells]) for i in (1, 2, 3))
         self._has_linear, self._has_cells = bool(linear), bool(cells)
-        self._reciprocal = np.where(self._span > 0, 1.0 / np.where(self._span > 0, self._span, 1.0), 0.0)
+        self._divisor = np.where(self._span > 0, self._span, 1.0)
 
     def resolve(self, points: Floats) -> tuple[Floats, Floats]:
-        """(snapped points, reals), both (n, D), of unit points (n, D). Continuous columns of points stay as they are."""
+        """(snapped points, reals), both (n, D), of unit points (n, D). Continuous columns of points stay."""
         if self.all_linear:
             reals = points * self._span
             reals += self._low
@@ -85,7 +87,7 @@ class Layout:
         """Unit points (n, D) of allowed reals (n, D)."""
         points = np.empty(reals.shape)
         if self._has_linear:
-            units = (reals[:, self._linear] - self._low) * self._reciprocal
+            units = (reals[:, self._linear] - self._low) / self._divisor
             points[:, self._linear] = np.minimum(np.maximum(units, 0.0), 1.0)
         if self._has_cells:
             points[:, self._cells] = ((reals[:, self._cells] - self._start) / self._step + 0.5) / self._levels

@@ -26,12 +26,15 @@ from numpy.typing import NDArray
 
 from .batch import Floats
 from .errors import SpaceError
+from .grid import FINEST, DecimalGrid, DigitGrid, Grid, StepGrid
 
 CONTINUOUS, ORDERED, UNORDERED, KEY = 0, 1, 2, 3
 """Kinds of columns: real numbers; discrete with an order; discrete without; random keys of permutations and subsets."""
 
 When = str | Mapping[str, Any] | None
 _EXACT = 2.0**53
+_LOG_EXACT = 2.0**44
+"""Log integers above this many steps are not told apart by exp(log(value))."""
 
 
 class Parameter(ABC):
@@ -47,6 +50,8 @@ class Parameter(ABC):
     """Columns it owns."""
     plain_float = False
     """Its Python value is the real itself."""
+    scalar = True
+    """Its value is one thing, not a list of things."""
 
     def __init__(self, when: When = None, default: Any = None) -> None:
         self.when = _condition(when)
@@ -114,18 +119,36 @@ def _condition(when: When) -> str | None:
     if when is None or isinstance(when, str):
         return when
     if isinstance(when, Mapping) and when:
-        parts = [
-            f"{name} in {list(item)!r}" if isinstance(item, (list, tuple, set)) else f"{name} == {item!r}"
-            for name, item in when.items()
-        ]
-        return " and ".join(parts)
+        return " and ".join(_equation(name, item) for name, item in when.items())
     raise SpaceError(
         f"when: expected an expression such as \"kind == 'a'\" or a dict such as {{'kind': 'a'}}, got {when!r}"
     )
 
 
+def _equation(name: Any, wanted: Any) -> str:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SpaceError(f"when: a condition needs a name that is an identifier, got {name!r}; rename the parameter")
+    if isinstance(wanted, (set, frozenset)):
+        # sets have a different order in every process, a condition must read the same in all of them
+        return f"{name} in [{', '.join(sorted(map(_constant, wanted)))}]"
+    if isinstance(wanted, (list, tuple)):
+        return f"{name} in [{', '.join(map(_constant, wanted))}]"
+    return f"{name} == {_constant(wanted)}"
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    raise SpaceError(
+        f"when: conditions compare with None, True, False, numbers and strings, got {value!r:.60} "
+        f"({type(value).__name__}); give the choice string options and look the objects up in the objective"
+    )
+
+
 def _real(value: Any, what: str) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise SpaceError(f"{what}: a number is expected, got {value!r} ({type(value).__name__})")
     try:
         real = float(value)
@@ -139,12 +162,14 @@ def _real(value: Any, what: str) -> float:
 class _Number(Parameter):
     """What Float and Integer share: bounds, a scale, vectors."""
 
-    def __init__(self, low: Any, high: Any, log: bool, size: int | None, when: When, default: Any) -> None:
+    def __init__(self, low: Any, high: Any, *, log: bool, size: int | None, when: When, default: Any) -> None:
         super().__init__(when, default)
         kind = type(self).__name__
         self.low, self.high = _real(low, f"{kind} low"), _real(high, f"{kind} high")
         if self.low > self.high:
             raise SpaceError(f"{kind}: low must not exceed high, got low={low}, high={high}; are they swapped?")
+        if not math.isfinite(self.high - self.low):
+            raise SpaceError(f"{kind}: high - low is too large for a float, got low={low}, high={high}; use log=True")
         if log and self.low <= 0:
             raise SpaceError(f"{kind}: a log scale needs low > 0, got low={low}; shift the bounds or drop log=True")
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
@@ -152,6 +177,7 @@ class _Number(Parameter):
         self.log = bool(log)
         self.size = size
         self.width = 1 if size is None else size
+        self.scalar = size is None
 
     def code(self, value: Any) -> Sequence[float]:
         if self.size is None:
@@ -198,23 +224,26 @@ class Float(_Number):
         when: When = None,
         default: Any = None,
     ) -> None:
-        super().__init__(low, high, log, size, when, default)
+        super().__init__(low, high, log=log, size=size, when=when, default=default)
         if sum(item is not None for item in (step, precision, digits)) > 1:
             raise SpaceError("Float: give one of step, precision (decimals) and digits (significant), not several")
         if step is not None and log:
             raise SpaceError("Float: a step is linear, log is not; use digits= for a grid on a log scale")
         self.step, self.precision, self.digits = step, precision, digits
         self._grid = self._make_grid()
+        self._cells = isinstance(self._grid, (StepGrid, DecimalGrid)) and not self.log
+        """Its values are equally spaced, so each gets an equal share of the unit column."""
+        self._log_low, self._log_span = _log_scale(self.low, self.high) if self.log else (0.0, 1.0)
         self.kind = CONTINUOUS if self._grid is None else ORDERED
         self.plain_float = size is None
 
-    def _make_grid(self) -> _Grid | None:
+    def _make_grid(self) -> Grid | None:
         if self.step is not None:
-            return _StepGrid(self.low, self.high, _real(self.step, "Float step"))
+            return StepGrid(self.low, self.high, _real(self.step, "Float step"))
         if self.precision is not None:
-            return _DecimalGrid(self.low, self.high, self.precision)
+            return DecimalGrid(self.low, self.high, self.precision)
         if self.digits is not None:
-            return _DigitGrid(self.low, self.high, self.digits)
+            return DigitGrid(self.low, self.high, self.digits)
         return None
 
     @property
@@ -227,15 +256,14 @@ class Float(_Number):
     def count(self) -> int | None:
         if self.low == self.high:
             return 1
-        return None if self._grid is None else int(self._grid.levels**self.width)
+        return None if self._grid is None else self._grid.levels ** int(self.width)
 
     def from_unit(self, points: Floats) -> Floats:
         reals: Floats
-        if self._grid is not None and not self.log:
+        if self._grid is not None and self._cells:
             return self._grid.at(np.minimum(np.floor(points * self._grid.levels), self._grid.levels - 1))
         if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            reals = np.exp(low + points * (high - low))
+            reals = np.exp(self._log_low + points * self._log_span)
         else:
             reals = self.low + points * (self.high - self.low)
         if self._grid is not None:
@@ -245,11 +273,10 @@ class Float(_Number):
     def to_unit(self, reals: Floats) -> Floats:
         if self.low == self.high:
             return np.full(reals.shape, 0.5)
-        if self._grid is not None and not self.log:
+        if self._grid is not None and self._cells:
             return (self._grid.index(reals) + 0.5) / self._grid.levels
         if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            units = (np.log(reals) - low) / (high - low)
+            units = (np.log(reals) - self._log_low) / self._log_span
         else:
             units = (reals - self.low) / (self.high - self.low)
         return np.minimum(np.maximum(units, 0.0), 1.0)
@@ -257,10 +284,11 @@ class Float(_Number):
     def _code(self, value: Any) -> float:
         real = super()._code(value)
         if self._grid is not None:
-            nearest = float(self._grid.at(self._grid.index(np.array([real])))[0])
-            if abs(nearest - real) > 1e-9 * max(1.0, abs(real)):
+            meant = self._grid.nearest(real)
+            if meant is None:
+                nearest = float(self._grid.at(self._grid.index(np.array([real])))[0])
                 raise SpaceError(f"{value!r} is not on the grid of allowed values; the nearest is {nearest!r}")
-            return nearest
+            return meant
         return real
 
     def cells(self, index: NDArray[Any]) -> Floats:
@@ -296,16 +324,19 @@ class Integer(_Number):
         when: When = None,
         default: Any = None,
     ) -> None:
-        super().__init__(low, high, log, size, when, default)
+        super().__init__(low, high, log=log, size=size, when=when, default=default)
         for name, item in (("low", self.low), ("high", self.high), ("step", _real(step, "Integer step"))):
             if item != math.floor(item):
                 raise SpaceError(f"Integer: {name} must be whole, got {item}; use Float for real numbers")
         if max(abs(self.low), abs(self.high)) >= _EXACT:
-            raise SpaceError(f"Integer: bounds must stay below 2**53 in size, got [{low}, {high}]; use log exponents")
+            raise SpaceError(f"Integer: bounds must stay below 2**53 in size, got [{low}, {high}]")
         if step < 1:
             raise SpaceError(f"Integer: step must be at least 1, got {step}")
         self.step = int(step)
-        self._levels = int((self.high - self.low) // self.step) + 1
+        self._levels = (int(self.high) - int(self.low)) // self.step + 1
+        if self._levels > FINEST or (self.log and self.high / self.step > _LOG_EXACT):
+            most = "2**44 steps on a log scale" if self.log else "2**50 values"
+            raise SpaceError(f"Integer: at most {most} can be told apart, got [{low}, {high}]; give a larger step")
         self._top = self.low + (self._levels - 1) * self.step
         half = min(self.step / 2, self.low / 2) if self.log else 0.0
         self._log_low, self._log_high = (
@@ -318,7 +349,7 @@ class Integer(_Number):
 
     @property
     def count(self) -> int | None:
-        return self._levels**self.width
+        return int(self._levels**self.width)
 
     def from_unit(self, points: Floats) -> Floats:
         if self.log:
@@ -365,6 +396,16 @@ class Integer(_Number):
         )  # fmt: skip
 
 
+def _log_scale(low: float, high: float) -> tuple[float, float]:
+    """(start, span) such that exp(start) <= low and exp(start + span) >= high: both ends are reached after clipping."""
+    start, end = float(np.log(low)), float(np.log(high))
+    while np.exp(start) > low:
+        start = float(np.nextafter(start, -np.inf))
+    while np.exp(start + (end - start)) < high:
+        end = float(np.nextafter(end, np.inf))
+    return start, (end - start) or 1.0
+
+
 def _unravel(index: NDArray[Any], levels: int, width: int) -> Floats:
     """(n, width) digits of the indices (n,) in base `levels`."""
     digits = np.empty((len(index), width))
@@ -372,97 +413,3 @@ def _unravel(index: NDArray[Any], levels: int, width: int) -> Floats:
         digits[:, j] = (index % levels).astype(np.float64)
         index = index // levels
     return digits
-
-
-class _Grid(ABC):
-    """Equally many ways to name an allowed real number: its index, in increasing order."""
-
-    levels: int
-
-    @abstractmethod
-    def at(self, index: Floats) -> Floats:
-        """Reals of indices 0 .. levels - 1, without drift (0.1 * 3 is 0.3)."""
-
-    @abstractmethod
-    def index(self, reals: Floats) -> Floats:
-        """The nearest allowed values' indices."""
-
-    def _clip(self, index: Floats) -> Floats:
-        return np.minimum(np.maximum(np.rint(index), 0), self.levels - 1)
-
-
-class _StepGrid(_Grid):
-    def __init__(self, low: float, high: float, step: float) -> None:
-        if step <= 0 or step > max(high - low, step if high == low else 0.0):
-            raise SpaceError(f"Float: a step lies in (0, high - low] = (0, {high - low}], got {step}")
-        self.low, self.step = low, step
-        self.levels = math.floor((high - low) / step * (1 + 1e-12) + 1e-9) + 1
-        self.decimals = max(_decimals(low), _decimals(step))
-
-    def at(self, index: Floats) -> Floats:
-        return np.round(self.low + index * self.step, self.decimals) + 0.0
-
-    def index(self, reals: Floats) -> Floats:
-        return self._clip((reals - self.low) / self.step)
-
-
-class _DecimalGrid(_Grid):
-    def __init__(self, low: float, high: float, precision: int) -> None:
-        if not isinstance(precision, int) or isinstance(precision, bool) or not 0 <= precision <= 15:
-            raise SpaceError(f"Float: precision is a number of decimals, 0 to 15, got {precision!r}")
-        self.precision, self.scale = precision, 10.0**precision
-        self.first = math.ceil(low * self.scale - 1e-9)
-        self.levels = math.floor(high * self.scale + 1e-9) - self.first + 1
-        if self.levels < 1:
-            raise SpaceError(f"Float: no number with {precision} decimals lies in [{low}, {high}]; raise precision")
-
-    def at(self, index: Floats) -> Floats:
-        return np.round((self.first + index) / self.scale, self.precision) + 0.0
-
-    def index(self, reals: Floats) -> Floats:
-        return self._clip(reals * self.scale - self.first)
-
-
-class _DigitGrid(_Grid):
-    """Significant digits: index = decade * 9 * 10^(digits-1) + mantissa."""
-
-    def __init__(self, low: float, high: float, digits: int) -> None:
-        if not isinstance(digits, int) or isinstance(digits, bool) or not 1 <= digits <= 15:
-            raise SpaceError(f"Float: digits is a number of significant digits, 1 to 15, got {digits!r}")
-        if low <= 0:
-            raise SpaceError(f"Float: significant digits need low > 0, got {low}; use precision= (decimals)")
-        self.digits, self.base = digits, 10 ** (digits - 1)
-        self.first = 0
-        self.first = int(self._absolute(np.array([low]), math.ceil)[0])
-        self.levels = int(self._absolute(np.array([high]), math.floor)[0]) - self.first + 1
-        if self.levels < 1:
-            raise SpaceError(f"Float: no number with {digits} significant digits lies in [{low}, {high}]")
-
-    def _absolute(self, reals: Floats, rounding: Any = np.rint) -> Floats:
-        decade = np.floor(np.log10(reals) + 1e-12)
-        mantissa = reals / 10.0**decade * self.base
-        if rounding is not np.rint:
-            mantissa = np.array([rounding(item + (-1e-9 if rounding is math.ceil else 1e-9)) for item in mantissa])
-        return decade * 9 * self.base + np.rint(mantissa) - self.base
-
-    def at(self, index: Floats) -> Floats:
-        absolute = index + self.first
-        decade = np.floor(absolute / (9 * self.base))
-        mantissa = absolute - decade * 9 * self.base + self.base
-        # through decimal text: 3 significant digits of 1e-5 must print as they are
-        exponent = (decade - self.digits + 1).astype(np.int64)
-        flat = [
-            float(f"{int(m)}e{e}") for m, e in zip(mantissa.ravel().tolist(), exponent.ravel().tolist(), strict=True)
-        ]
-        return np.array(flat, dtype=np.float64).reshape(mantissa.shape)
-
-    def index(self, reals: Floats) -> Floats:
-        return self._clip(self._absolute(reals) - self.first)
-
-
-def _decimals(value: float) -> int:
-    """Decimals in the shortest text of `value`."""
-    text = repr(float(value))
-    mantissa, _, exponent = text.partition("e")
-    places = len(mantissa.partition(".")[2].rstrip("0"))
-    return min(max(places - int(exponent or 0), 0), 15)

@@ -51,6 +51,8 @@ def encode(value: Any) -> Any:
 def _encode_array(array: np.ndarray[Any, Any], kind: str) -> Any:
     if array.dtype.hasobject:
         raise TypeError("arrays of Python objects are not plain data; use lists")
+    if array.dtype.names is not None:
+        raise TypeError("arrays with fields are not plain data; use one array per field")
     raw = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     return {_TAG: [kind, array.dtype.str, list(array.shape), raw]}
 
@@ -79,7 +81,7 @@ def decode(value: Any) -> Any:
     if kind == "bytes":
         return base64.b64decode(body[0])
     if kind in ("array", "scalar"):
-        array = np.frombuffer(base64.b64decode(body[2]), dtype=np.dtype(body[0])).reshape(body[1]).copy()
+        array = np.ndarray(body[1], np.dtype(body[0]), base64.b64decode(body[2])).copy()
         return array if kind == "array" else array[()]
     if kind == "generator":
         state = decode(body[0])

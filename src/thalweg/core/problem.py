@@ -98,8 +98,14 @@ def objectives_of(given: Any, goal: Goal = "minimize") -> tuple[Objective, ...]:
 
 
 def constraints_of(given: Any) -> tuple[Comparison, ...]:
-    """Constraints from strings such as "latency <= 100" (one or several)."""
+    """Constraints from strings such as "latency <= 100" (one or several).
+
+    Raises:
+        ProblemError: something else.  ExpressionError: a string that is not a comparison.
+    """
     if given is None:
         return ()
-    items = [given] if isinstance(given, str) else list(given)
+    items = [given] if isinstance(given, (str, Comparison)) else given
+    if not isinstance(items, Sequence) or not all(isinstance(item, (str, Comparison)) for item in items):
+        raise ProblemError(f"constraints: expected comparisons such as 'latency <= 100', got {given!r:.80}")
     return tuple(item if isinstance(item, Comparison) else parse_comparison(item) for item in items)

@@ -13,10 +13,10 @@ import numpy as np
 
 from . import feasibility, forms
 from .batch import Bytes8, Floats, Ints, Mask
+from .choices import Choice, Fixed
 from .errors import ExpressionError, SpaceError
 from .expression import Expression
 from .layout import Layout
-from .parameter import Parameter
 
 COUNTABLE = 500_000
 """Spaces with conditions or requirements are counted exactly up to this many combinations of the names involved."""
@@ -26,7 +26,7 @@ class Space:
     """What may vary.
 
     given: a dict {name: parameter | (low, high) | [options] | constant}, a dataclass (the objective then gets the typed
-    object), [(low, high), ...] (the objective gets an array), [(name, low, high), ...], or a Space.
+    object), [(low, high), ...] or scipy.optimize.Bounds (the objective gets an array), or [(name, low, high), ...].
     require: conditions between parameters that every evaluated point satisfies ("a + b <= 1", or functions of the
     parameters).
 
@@ -44,10 +44,12 @@ class Space:
         self.blocks: tuple[tuple[str, slice], ...] = tuple(self._layout.blocks)
         self._conditions = self._parse_conditions()
         self._requirements: list[feasibility.Requirement] = []
+        self._try_conditions()
         self._size: int | None = None
         self._counted = False
         self._pool: Floats | None = None
         self._plain = all(p.plain_float for p in self.parameters.values()) and not self._conditions
+        self._check_defaults()
         for condition in [require] if isinstance(require, str) or callable(require) else require:
             self.require(condition)
 
@@ -103,7 +105,7 @@ class Space:
         if not self._conditions:
             return self._layout.encode(reals)
         missing = np.isnan(reals)
-        filled = np.where(missing, self._layout.resolve(self._rest[None])[1], reals)
+        filled = np.where(missing, self._rest_reals, reals)
         return np.where(missing, self._rest, self._layout.encode(filled))
 
     def active(self, reals: Floats) -> Mask | None:
@@ -111,7 +113,7 @@ class Space:
         if not self._conditions:
             return None
         inactive = np.isnan(reals)
-        filled = np.where(inactive, self._layout.resolve(self._rest[None])[1], reals)
+        filled = np.where(inactive, self._rest_reals, reals)
         return self._activity(filled)
 
     def keys(self, reals: Floats) -> list[bytes]:
@@ -132,7 +134,7 @@ class Space:
     def repair(self, points: Floats, rng: np.random.Generator) -> Floats:
         """Feasible points (n, D) near `points`; feasible ones stay as they are.
 
-        An infeasible one moves towards the nearest known feasible point until it is feasible (bisection in the unit cube).
+        An infeasible one moves towards one of the nearest known feasible points until it is feasible (by bisection).
         """
         return feasibility.repair(self, points, rng) if self._requirements else points
 
@@ -149,7 +151,7 @@ class Space:
     # --- values for people, objectives and stores -----------------------------------------------------------------
 
     def to_params(self, reals: Floats, active: Mask | None = None) -> list[Any]:
-        """n dicts, arrays (D,) or typed objects, as the objective wants them; inactive ones are absent (None in objects)."""
+        """n dicts, arrays (D,) or typed objects, as the objective wants them; inactive ones are absent (or None)."""
         if self.kind == "array":
             return list(reals.copy())
         if self._plain:
@@ -211,11 +213,12 @@ class Space:
         """Reals (n, D) of n points as people write them (dicts, arrays or typed objects), exactly as typed.
 
         Raises:
-            SpaceError: a missing, unknown, inactive or impossible value, or a point that misses a requirement.
+            SpaceError: a missing, unknown or impossible value, or a point that misses a requirement. What is given for
+                inactive parameters must be possible, and is then ignored.
         """
         reals = np.full((len(given), self.dimension), np.nan)
         for row, item in enumerate(given):
-            self._fill(reals[row], self._as_dict(item), "code", complete=False)
+            self._fill(reals[row], self._as_dict(item), "code")
         self._check_given(reals, given)
         return reals
 
@@ -229,7 +232,8 @@ class Space:
             except (KeyError, ValueError, TypeError):
                 pass  # the slow way says what is wrong
         for row, item in enumerate(given):
-            self._fill(reals[row], item, "from_label", complete=False)
+            self._fill(reals[row], item, "from_label")
+        self._drop_inactive(reals, given)
         return reals
 
     def _as_dict(self, item: Any) -> Mapping[str, Any]:
@@ -237,13 +241,20 @@ class Space:
             return item
         if self.type is not None and isinstance(item, self.type):
             values = {name: getattr(item, name) for name in self.names}
-            return {name: v for name, v in values.items() if v is not None or not self.parameters[name].when}
+            return {name: v for name, v in values.items() if v is not None or self._may_be_none(name)}
         if self.kind == "array" and hasattr(item, "__len__") and len(item) == self.dimension:
             return dict(zip(self.names, np.asarray(item, dtype=np.float64).tolist(), strict=True))
         wanted = f"an array of {self.dimension} numbers" if self.kind == "array" else f"a dict with {list(self.names)}"
         raise SpaceError(f"a point is {wanted}, got {item!r:.80}")
 
-    def _fill(self, row: Floats, item: Mapping[str, Any], method: str, complete: bool) -> None:
+    def _may_be_none(self, name: str) -> bool:
+        """Whether None in a typed object is a value, rather than the mark of an inactive parameter."""
+        parameter = self.parameters[name]
+        return not parameter.when or (
+            isinstance(parameter, (Choice, Fixed)) and any(item is None for item in parameter.items.objects)
+        )
+
+    def _fill(self, row: Floats, item: Mapping[str, Any], method: str) -> None:
         unknown = [name for name in item if name not in self.parameters]
         if unknown:
             raise SpaceError(f"{unknown} are not parameters of this space; it has {list(self.names)}")
@@ -254,17 +265,11 @@ class Space:
                     row[block] = getattr(parameter, method)(item[name])
                 except SpaceError as error:
                     raise SpaceError(f"parameter {name!r}: {error}") from None
-            elif parameter.width and (complete or parameter.when is None):
+            elif parameter.width and parameter.when is None:
                 raise SpaceError(f"parameter {name!r} is missing; the point has {list(item)}")
 
     def _check_given(self, reals: Floats, given: Sequence[Any]) -> None:
-        active = self.active(reals)
-        if active is not None:
-            columns = active[:, self._layout.owner]
-            for row, column in zip(*np.nonzero(columns & np.isnan(reals)), strict=True):
-                name = self.names[self._layout.owner[column]]
-                raise SpaceError(f"parameter {name!r} is missing, and it is active in {given[row]!r:.80}")
-            reals[~columns] = np.nan  # values of inactive parameters mean nothing
+        active = self._drop_inactive(reals, given)
         good = self.feasible(reals, active)
         if not good.all():
             row = int(np.flatnonzero(~good)[0])
@@ -272,6 +277,25 @@ class Space:
                 item.text for item in self._requirements if not item.holds(self, reals[row : row + 1], None).all()
             ]
             raise SpaceError(f"the point {given[row]!r:.80} misses the requirement {' and '.join(missed)}")
+
+    def _drop_inactive(self, reals: Floats, given: Sequence[Any]) -> Mask | None:
+        """What is active; the other columns become NaN, for values of inactive parameters mean nothing."""
+        active = self.active(reals)
+        if active is not None:
+            columns = active[:, self._layout.owner]
+            for row, column in zip(*np.nonzero(columns & np.isnan(reals)), strict=True):
+                name = self.names[self._layout.owner[column]]
+                raise SpaceError(f"parameter {name!r} is missing, and it is active in {given[row]!r:.80}")
+            reals[~columns] = np.nan
+        return active
+
+    def _check_defaults(self) -> None:
+        for name, parameter in self.parameters.items():
+            if parameter.default is not None:
+                try:
+                    parameter.code(parameter.default)
+                except SpaceError as error:
+                    raise SpaceError(f"parameter {name!r}: default: {error}") from None
 
     @property
     def defaults(self) -> dict[str, Any] | None:
@@ -303,15 +327,17 @@ class Space:
         return self._size
 
     def cells(self, start: int, stop: int) -> Floats:
-        """Snapped points (stop - start, D) of the raw combinations with these indices (the first parameter varies fastest).
+        """Snapped points (stop - start, D) of the raw combinations with these indices; the first parameter is fastest.
 
         With conditions some combinations are the same point; with requirements some are infeasible.
         """
-        return self.cells_at(np.array(range(start, stop), dtype=object if stop > 2**62 else np.int64))
+        return self.cells_at(np.array(list(range(start, stop)), dtype=object if stop > 2**62 else np.int64))
 
     def cells_at(self, index: Ints) -> Floats:
         """Snapped points (n, D) of the raw combinations with indices (n,) in 0 .. raw_size - 1."""
         reals = np.empty((len(index), self.dimension))
+        if (self.raw_size or 0) > 2**62:  # counts beyond int64 need Python's integers
+            index = index.astype(object)
         for name, block in self.blocks:
             parameter = self.parameters[name]
             if parameter.count is None:
@@ -324,7 +350,7 @@ class Space:
 
     def _parse_conditions(self) -> list[tuple[int, Expression]]:
         """Conditions in an order in which every parent comes before its children."""
-        self._rest = self._layout.resolve(np.full((1, self.dimension), 0.5))[0][0]
+        self._rest, self._rest_reals = (item[0] for item in self._layout.resolve(np.full((1, self.dimension), 0.5)))
         waiting: dict[str, Expression] = {}
         for name, parameter in self.parameters.items():
             if parameter.when is not None:
@@ -342,29 +368,58 @@ class Space:
             ordered += [(self.names.index(name), waiting.pop(name)) for name in ready]
         return ordered
 
+    def _try_conditions(self) -> None:
+        """Conditions that cannot be computed are found when the space is made, not at the first point."""
+        if self._conditions:
+            self.resolve(self._rest[None])
+
     def _activity(self, reals: Floats) -> Mask:
         active = np.ones((len(reals), len(self.names)), dtype=np.bool_)
-        known = self._columns_of({name for _, item in self._conditions for name in item.names}, reals)
         for number, condition in self._conditions:
-            holds = np.broadcast_to(np.asarray(condition.evaluate(known), dtype=np.bool_), (len(reals),))
-            parents = [self.names.index(name) for name in condition.names]
-            active[:, number] = holds & active[:, parents].all(axis=1)
+            parents = active[:, [self.names.index(name) for name in condition.names]]
+            try:
+                active[:, number] = self._truth(condition, reals, np.asarray(parents.all(axis=1)))
+            except ExpressionError as error:
+                raise SpaceError(f"parameter {self.names[number]!r}: when: {error}") from None
         return active
 
+    def _truth(self, expression: Expression, reals: Floats, asked: Mask) -> Mask:
+        """(n,) where `asked` and the expression is true; inactive columns hold anything.
+
+        Columns at once where every name is one scalar per row; else, and where that fails (columns of mixed types), row
+        by row as Python would.
+        """
+        names = expression.names
+        if all(self.parameters[name].scalar for name in names):
+            try:
+                result = np.asarray(expression.evaluate(self._columns_of(names, reals)), dtype=np.bool_)
+                return np.asarray(np.broadcast_to(result, (len(reals),)) & asked, dtype=np.bool_)
+            except (ExpressionError, ValueError):
+                pass  # one row at a time says which value it was, or succeeds
+        truth = np.zeros(len(reals), dtype=np.bool_)
+        rows = np.flatnonzero(asked)
+        columns = [self.parameters[name].values(reals[rows, block]) for name, block in self.blocks if name in names]
+        ordered = [name for name in self.names if name in names]
+        for at, row in enumerate(rows.tolist()):
+            truth[row] = bool(expression.evaluate({name: c[at] for name, c in zip(ordered, columns, strict=True)}))
+        return truth
+
     def _columns_of(self, names: Iterable[str], reals: Floats) -> dict[str, Any]:
-        """The values of some parameters as columns, whether they are active or not."""
+        """The values of some parameters as columns, whether they are active or not; numbers as floats."""
         wanted = set(names)
-        filled = (
-            np.where(np.isnan(reals), self._layout.resolve(self._rest[None])[1], reals) if self._conditions else reals
-        )
-        return {name: self.parameters[name].column(filled[:, block]) for name, block in self.blocks if name in wanted}
+        filled = np.where(np.isnan(reals), self._rest_reals, reals) if self._conditions else reals
+        columns = {
+            name: self.parameters[name].column(filled[:, block]) for name, block in self.blocks if name in wanted
+        }
+        # int64 would wrap around silently, and has no negative powers
+        return {name: item.astype(np.float64) if item.dtype.kind == "i" else item for name, item in columns.items()}
 
     # --- description ----------------------------------------------------------------------------------------------
 
     def spec(self) -> dict[str, Any]:
         """Plain data from which `from_spec` makes the same space (function requirements are named, not kept)."""
         return {
-            "kind": self.kind,
+            "kind": "array" if self.kind == "array" else "dict",  # a typed object is a dict to a store
             "parameters": [[name, item.spec()] for name, item in self.parameters.items()],
             "require": [item.text for item in self._requirements],
         }
@@ -372,7 +427,7 @@ class Space:
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Space:
         """The space that `spec` described; objects without a label come back as their labels, objects as dicts."""
-        parameters = {name: forms.parameter_of_spec(item) for name, item in spec["parameters"]}
+        parameters = {name: forms.parameter_of_spec(name, item) for name, item in spec["parameters"]}
         space = cls(parameters, require=[text for text in spec["require"] if not text.startswith("<")])
         if spec["kind"] == "array":
             space.kind = "array"

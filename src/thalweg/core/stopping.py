@@ -42,7 +42,7 @@ class StopRule(ABC):
         """A value (user's sign, first objective) that ends the study as soon as it is reached, or None."""
         return None
 
-    def reset(self) -> None:  # noqa: B027 (most rules have nothing to forget)
+    def reset(self) -> None:
         """Forget everything: a new study begins."""
 
     def __or__(self, other: StopRule) -> StopRule:

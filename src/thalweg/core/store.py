@@ -51,7 +51,7 @@ class Opening:
     """Trials about to run.
 
     tickets: (k,) the strategy's tickets (FOREIGN for points from elsewhere).  reals: (k, D) decoded points.
-    active: (k, D) bool or None.  replicates: (k,) int64 or None (all 0).
+    active: (k, P) bool or None.  replicates: (k,) int64 or None (all 0).
     fidelities: (k,) float64 or None.  source: see `Trial.source`.
     """
 
@@ -142,7 +142,7 @@ class Store(ABC):
 
     @abstractmethod
     def append(self, study: int, finishing: Finishing, log: Sequence[Entry] = ()) -> None:
-        """Record ended trials, with `log`, in one durable transaction. A trial that is final already is left as it is."""
+        """Record ended trials, with `log`, in one durable transaction. Trials that are final already are left alone."""
 
     @abstractmethod
     def release(self, study: int, numbers: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ The contract (the conformance suite in `thalweg.testing.strategy_suite` checks t
    `learns_foreign` gets better by them.
 4. Failed, timed-out and infeasible rows are survived and learnt from.
 5. Same problem, seed and calls: the same points, bit for bit on one machine.
-6. `state()` is plain data (see `thalweg.core.plain`); a twin that is started alike and restored from it continues identically.
+6. `state()` is plain data (see `thalweg.core.plain`); a twin started alike and restored from it continues identically.
 7. Nothing that was given is changed, and nothing that was given away changes later (arrays are read-only).
 8. Answers hold the points *as evaluated* (repaired, snapped), which is what a strategy learns from.
 
@@ -122,6 +122,8 @@ class Strategy(ABC):
         self.problem = problem
         self.budget = budget
         self.dimension = problem.space.dimension
+        if isinstance(seed, np.random.SeedSequence):  # a copy: spawning from it must not change the caller's
+            seed = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size)
         self.seeds = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         self.rng = np.random.default_rng(self.seeds)
         self.next_ticket = 0
@@ -152,13 +154,20 @@ class Strategy(ABC):
                 f"{type(self).__name__}.propose({n}) must give (k <= {n}, {self.dimension}) points, got {points.shape}"
             )
         np.minimum(np.maximum(points, 0.0, out=points), 1.0, out=points)
+        if np.isnan(points.sum()):
+            raise StrategyError(f"{type(self).__name__}.propose({n}) gave points that are not numbers (NaN)")
         points.flags.writeable = False
         first = self.next_ticket
         self.next_ticket = last = first + len(points)
         tickets = np.arange(first, last)
         tickets.flags.writeable = False
         self._pending.update(range(first, last))
-        return Proposals(tickets, points, draft.fidelities, draft.parents)
+        return Proposals(
+            tickets,
+            points,
+            _extra(draft.fidelities, len(points), np.float64, "fidelities"),
+            _extra(draft.parents, len(points), np.int64, "parents"),
+        )
 
     @final
     def tell(self, answers: Answers) -> None:
@@ -224,6 +233,17 @@ class Strategy(ABC):
             setattr(self, name, _thawed(getattr(self, name, None), value))
 
 
+def _extra(column: Any, count: int, kind: type, what: str) -> Any:
+    """A read-only copy (count,) of what a draft says beside its points."""
+    if column is None:
+        return None
+    column = np.array(column, dtype=kind)
+    if column.shape != (count,):
+        raise StrategyError(f"propose: {what} must be ({count},), got {column.shape}")
+    column.flags.writeable = False
+    return column
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.copy()
@@ -259,7 +279,9 @@ def _thawed(current: Any, data: Any) -> Any:
         for child, item in zip(current, data["children"], strict=True):
             _thawed(child, item)
         return current
-    if is_dataclass(current) and not isinstance(current, type):
+    if isinstance(data, dict) and set(data) == {"fields"} and not is_dataclass(current):
+        raise StrategyError("a dataclass in the state has no place to go: `begin` must set the attribute to one")
+    if is_dataclass(current) and not isinstance(current, type) and isinstance(data, dict):
         for name, value in data["fields"].items():
             setattr(current, name, _thawed(getattr(current, name), value))
         return current

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .batch import Floats, Mask
-from .errors import ObjectiveError
+from .errors import ExpressionError, ObjectiveError
 from .problem import Problem
 from .program import Program
 
@@ -91,7 +91,10 @@ class Target:
         if self.problem.constraints:
             known = dict(components or {})
             known.update(zip(self.problem.names, values, strict=True))
-            violation = sum(constraint.violation(known) for constraint in self.problem.constraints)
+            try:
+                violation = sum(constraint.violation(known) for constraint in self.problem.constraints)
+            except ExpressionError as error:
+                raise ObjectiveError(f"a constraint cannot be measured: {error}; give it as a named result") from None
         signed = tuple(value * sign for value, sign in zip(values, self.problem.signs.tolist(), strict=True))
         return Reading(signed, violation, components)
 
@@ -117,26 +120,25 @@ def _number(raw: Any, name: str = "") -> float:
     if raw is None:
         raise ObjectiveError(f"the objective gave {what}None; a number is expected: is a return missing?")
     numeric = hasattr(raw, "__float__") or hasattr(raw, "__index__")
-    if isinstance(raw, (str, bytes, complex, Mapping)) or not numeric:
+    if isinstance(raw, (str, bytes, complex, np.complexfloating, Mapping)) or not numeric:
         raise ObjectiveError(
-            f"the objective gave {what}{raw!r:.60} ({type(raw).__name__}); a number is expected: convert it with float()"
+            f"the objective gave {what}{raw!r:.60} ({type(raw).__name__}); a number is expected: use float()"
         )
     try:
         return float(raw)
     except OverflowError:
-        raise ObjectiveError(f"the objective gave {what}an integer too large for a float") from None
+        raise ObjectiveError(f"the objective gave {what}a number too large for a float") from None
     except (TypeError, ValueError) as error:
         raise ObjectiveError(f"the objective gave {what}{type(raw).__name__}, not a number: {error}") from None
 
 
 def _component(raw: Any) -> Any:
     """A JSON-able form of a named result."""
-    if raw is None or isinstance(raw, (bool, str)):
+    if raw is None or type(raw) in (bool, str, int, float):
         return raw
-    if isinstance(raw, (int, float)):
-        return raw
-    if isinstance(raw, np.ndarray):
-        return raw.tolist()
+    if isinstance(raw, (np.ndarray, np.generic)):
+        raw = raw.tolist()
+        return _component(raw) if isinstance(raw, (list, bool, str, int, float)) else str(raw)
     if isinstance(raw, (list, tuple)):
         return [_component(item) for item in raw]
     if isinstance(raw, Mapping):

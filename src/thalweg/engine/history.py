@@ -85,7 +85,7 @@ class History:
         self.seconds[where] = outcomes.seconds
         self.started[where] = started
         if attempts != 1:
-            self.attempts[where] = attempts
+            self.attempts[where] = min(attempts, 127)
         if outcomes.violations is not None:
             self.violations[where] = outcomes.violations
         if outcomes.errors:
@@ -149,6 +149,7 @@ class History:
             self.statuses[number] = Status.WAITING
             self.reals[number] = np.nan
             self.tickets[number] = -1
+            self.replicates[number] = 0
         gone = set(numbers)
         while self.n and self.n - 1 in gone:
             self.n -= 1
@@ -218,7 +219,7 @@ class History:
 def _where(numbers: Ints) -> Any:
     """A slice where the numbers are consecutive: slices are copied several times faster."""
     k = len(numbers)
-    if k and numbers[-1] - numbers[0] == k - 1:
+    if k and numbers[-1] - numbers[0] == k - 1 and bool((numbers[1:] > numbers[:-1]).all()):
         first = int(numbers[0])
         return slice(first, first + k)
     return numbers
