@@ -357,6 +357,34 @@ def test_check_comes_before_any_work() -> None:
         opened(Missing(("true",)))
 
 
+def test_what_a_killed_study_left_is_ended_by_the_next_one() -> None:
+    """A process kills itself with SIGKILL while its program runs; opening the next evaluator ends the program."""
+    code = (
+        "import asyncio, os, signal, sys\n"
+        f"sys.path[:0] = {sys.path!r}\n"
+        "from tests_command import opened, job, Script\n"
+        "async def go():\n"
+        "    evaluator = opened(Script(('sh', '-c', 'echo $$ > started; exec sleep 1000')), inherit=['THALWEG_TEST'])\n"
+        "    task = asyncio.ensure_future(evaluator.evaluate(job(1)))\n"
+        "    while not (os.path.exists('started') and open('started').read()): await asyncio.sleep(0.01)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(go())\n"
+    )
+    import subprocess
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "tests_command.py").write_text(Path(__file__).read_text())
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": folder}, check=False
+        )
+        assert done.returncode == -9
+        orphan = int(Path(folder, "started").read_text())
+    assert str(orphan) in left_running()
+    assert run(Script(("true",))).statuses.tolist() == [Status.DONE]
+    assert str(orphan) not in left_running()
+
+
 def test_overhead_per_trial_is_small() -> None:
     """CPU time above a plain subprocess.run of `true`: the bar is 5 ms, a fifth of it is what it takes."""
     import resource

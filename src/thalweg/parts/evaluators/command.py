@@ -26,6 +26,7 @@ from ...core.evaluator import Evaluator, Job, Outcomes
 from ...core.program import Finished, Plan, Program, Step
 from ...core.target import Reading, Target
 from . import _spawn
+from ._orphans import OWNER, end_orphans, owner
 from ._tree import require_linux
 
 ALLOWED = (
@@ -43,7 +44,7 @@ class CommandEvaluator(Evaluator):
 
     A step that cannot start, ends with a non-zero exit code, or dies by a signal fails its trial with a message; steps
     with the role "cleanup" run in any case. Processes that a step leaves behind are killed, also if they have made a
-    session of their own.
+    session of their own; what a study that was killed left behind is ended by the next one.
 
     workers: how many evaluations run at once.  inherit: further environment variables (shell patterns) to hand on.
     """
@@ -85,6 +86,8 @@ class CommandEvaluator(Evaluator):
             for name, value in os.environ.items()
             if any(fnmatchcase(name, pattern) for pattern in self._inherit)
         }
+        self._environment[OWNER] = owner()
+        end_orphans()
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="thalweg-command")
 
     async def evaluate(self, prepared: Any) -> Outcomes:
