@@ -1,8 +1,8 @@
 """The seam every way of running evaluations fits into.
 
 An evaluator is opened with a `Target`, is given `Job`s (batches of points) and gives `Outcomes`. Deadlines, retries and
-cancellation live in the engine's loop: it cancels the `evaluate` call, and a killable evaluator ends what ran, leaves no
-process behind and lets the cancellation through.
+cancellation live in the engine's loop: it cancels the `evaluate` call, and a killable evaluator ends what ran, leaves
+no process behind and lets the cancellation through.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Job:
     """A batch of points to evaluate.
 
     numbers: (k,) int64 trial numbers.  reals: (k, D) float64 decoded, snapped points (see `Space.decode`).
-    active: (k, D) bool, or None when every parameter is active.
+    active: (k, P) bool, or None when every parameter is active.
     fidelities: (k,) float64 in the user's unit, or None.  seeds: (k,) int64 or None (then 0).
     stop_at: `time.perf_counter()` moment at which an evaluator that works row by row gives back what it has so far.
     goal: an evaluator that works row by row gives back what it has after a (first, minimised) value <= goal.
@@ -106,9 +106,20 @@ class Evaluator(ABC):
         """Whatever `evaluate` wants; called once per job, its time counts as transport."""
         return job
 
+    async def ready(self, prepared: Any) -> None:  # noqa: B027 (most are always ready)
+        """Wait until the job can start at once: deadlines begin after this, so they never count a worker's start."""
+
+    def running_s(self, prepared: Any) -> float | None:
+        """Seconds that the row under way has been running; None: not known (then a job with a deadline has one row)."""
+        return None
+
+    def finished(self, prepared: Any) -> Outcomes | None:
+        """The rows of a cancelled job that were complete; None: not known."""
+        return None
+
     @abstractmethod
     async def evaluate(self, prepared: Any) -> Outcomes:
         """Run a prepared job. Objectives' exceptions become failed rows, never exceptions of this call."""
 
-    async def aclose(self) -> None:  # noqa: B027 (nothing to release is a fine default)
+    async def aclose(self) -> None:
         """Release everything; no thread or process is left."""

@@ -11,10 +11,13 @@ from typing import Any
 class Event:
     """Something that happened.
 
-    kind: "started" (total, name), "asked" (count), "cached" (number, of), "opened" (first, count), "finished" (numbers,
-    values, statuses, seconds: columns of a chunk), "reported" (number, step, values), "improved" (number, value, params),
-    "timeout" / "retried" (number), "fallback" / "switched" (reason), "stopped" (reason), "warning" (text).
-    time_unixtime: seconds.  data: by kind, as above.
+    kind, and what its data hold:
+    "started" (total, name, done, target, objectives), "resumed" (trials, how), "stopped" (reason);
+    "asked" (count), "cached" (of: the trial that answered), "opened" (first, count);
+    "finished" (numbers, values, statuses, seconds: columns of a chunk; errors: {row: message});
+    "reported" (number, step, values), "improved" (number, value, params), "retried" (number, attempt);
+    "fallback" / "switched" (reason), "warning" (text).
+    time_unixtime: seconds.  data: by kind.
     """
 
     kind: str

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .loop import Signal
+from .flights import Signal
 
 T = TypeVar("T")
 

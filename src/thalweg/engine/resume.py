@@ -20,7 +20,7 @@ class _Diverged(Exception):
 
 
 def load(session: Session) -> int:
-    """Take every stored trial into the session's history; gives how many are final."""
+    """Take every stored trial into the session's history; gives how many there are, unfinished ones included."""
     trials, _ = session.store.since(session.study)
     session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
     _regroup(session)
@@ -28,7 +28,7 @@ def load(session: Session) -> int:
         value = session.groups.value(number)
         if session.best is None or value < session.groups.value(session.best):
             session.best = number
-    return len(session.history.final())
+    return session.history.n
 
 
 def _regroup(session: Session) -> None:

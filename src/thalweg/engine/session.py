@@ -125,6 +125,8 @@ class Session:
             return None
         if self.store.durable:
             self.log("ask", n=want, k=len(proposals), first=int(proposals.tickets[0]))
+        if self.listeners:
+            self.emit("asked", count=len(proposals))
         chunk = self.admit(proposals.tickets, proposals.points)
         self.spans.add("engine", perf_counter() - after)
         return chunk
@@ -316,7 +318,9 @@ class Session:
                 outcomes.violations,
                 outcomes.components,
                 outcomes.errors,
-                worker=outcomes.worker,
+                self.history.started[numbers] if self.store.durable else None,
+                self.history.attempts[numbers] if chunk.attempt > 1 else None,
+                outcomes.worker,
             ),
             self._taken_log(),
         )

@@ -29,7 +29,8 @@ from .chunk import Chunk
 from .drive import drive, interruptible
 from .identity import fingerprint, make_seed, strategy_name, study_spec
 from .limits import Limits
-from .loop import Loop, Options, Signal
+from .flights import Signal
+from .loop import Loop, Options
 from .result import Result
 from .session import Session
 from .timing import Deadline
@@ -229,7 +230,7 @@ class Study:
                 how = resume.as_foreign(self.session, budget, f"the strategy was {self._stored_strategy}")
             else:
                 how = resume.resume(self.session, budget)
-            self.session.emit("resumed", trials=self._loaded, how=how)
+            self.session.emit("resumed", trials=len(self.session.history.final()), how=how)
         self.session.begin(budget)
 
     async def _whole(

@@ -156,16 +156,14 @@ class SQLiteStore(Store):
 
     def append(self, study: int, finishing: Finishing, log: Sequence[Entry] = ()) -> None:
         """See `Store.append`. Raises StoreError, and writes nothing, if a trial was never opened or was released."""
+        rows = list(result_rows(study, finishing))  # before others have to wait
         with self._database.writing(durable=True) as connection:
             counter = self._counter(connection, study)
             version = counter.version + 1
             before = connection.total_changes()
             connection.executemany(
                 self._sql["finish_trial"],
-                (
-                    (study, number, status, version, text, crc, attempt)
-                    for number, status, text, crc, attempt in result_rows(study, finishing)
-                ),
+                ((study, number, status, version, text, crc, attempt) for number, status, text, crc, attempt in rows),
             )
             changed = connection.total_changes() - before
             if changed != len(finishing):

@@ -1,0 +1,254 @@
+"""The evaluating half of the loop: jobs in flight, their deadlines, and what ends them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ..core.batch import Status
+from ..core.evaluator import Evaluator, Job, Outcomes
+from ..core.target import Target
+from .chunk import Chunk
+from .limits import Limits
+from .rows import alike, followed, joined, seeds
+from .session import Session
+from .timing import Deadline
+
+if TYPE_CHECKING:
+    import asyncio
+
+SLICE_S = 0.02
+"""Evaluators that work row by row come back after this long, so that results are recorded and told."""
+TOGETHER = 32
+
+
+@dataclass(slots=True)
+class Signal:
+    """What other threads and signal handlers may say to a running loop.
+
+    draining: start nothing new.  stopping: end what runs, too.  wake: wakes the loop, from any thread.
+    """
+
+    draining: bool = False
+    stopping: bool = False
+    reason: str = ""
+    wake: Callable[[], None] | None = None
+    reports: deque[tuple[int, int, Any]] = field(default_factory=deque)
+
+    def report(self, number: int, step: int, values: Any) -> bool:
+        """An objective's intermediate result (any thread); gives whether it should stop."""
+        self.reports.append((number, step, values))
+        return self.stopping
+
+
+class Flights:
+    """Jobs in flight. landed: what came back and is not recorded yet.  failure: a fault of the evaluator itself."""
+
+    def __init__(
+        self,
+        session: Session,
+        target: Target,
+        evaluator: Evaluator,
+        limits: Limits,
+        signal: Signal,
+        deadline: Deadline | None,
+    ) -> None:
+        self.session, self.target, self.limits, self.signal = session, target, limits, signal
+        self.deadline = deadline
+        self.landed: deque[tuple[Chunk, Outcomes]] = deque()
+        self.failure: BaseException | None = None
+        self.flying: dict[asyncio.Task[None], Chunk] = {}
+        self._rows = 0
+        self._wake: asyncio.Event
+        self.use(evaluator)
+
+    def use(self, evaluator: Evaluator) -> None:
+        """Evaluate with `evaluator` from now on."""
+        self.evaluator = evaluator
+        self._times_rows = type(evaluator).running_s is not Evaluator.running_s
+
+    def prepare_to_wait(self) -> None:
+        """Get ready to suspend (only where an event loop runs)."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._wake = event = asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(event.set)
+
+        self.signal.wake = wake
+
+    @property
+    def rows_under_way(self) -> int:
+        """Rows that are being evaluated or wait to be recorded."""
+        return self._rows + (sum(len(chunk) for chunk, _ in self.landed) if self.landed else 0)
+
+    @property
+    def rows_wanted(self) -> int:
+        """Rows that the evaluator could take beyond those under way."""
+        evaluator = self.evaluator
+        if not evaluator.suspends:
+            return evaluator.rows
+        return (evaluator.slots - len(self.flying)) * evaluator.rows
+
+    @property
+    def rows_together(self) -> int:
+        """Rows worth having at once when the strategy repeats itself."""
+        return self.evaluator.slots * min(self.evaluator.rows, TOGETHER)
+
+    # --- on this thread -------------------------------------------------------------------------------------------
+
+    async def evaluate_here(self, queue: deque[Chunk]) -> None:
+        """Evaluate the next chunk with an evaluator that does not suspend."""
+        chunk = queue.popleft()
+        before = perf_counter()
+        job = self._job(chunk)
+        job.stop_at = min(before + SLICE_S, self.limits.ends_at)
+        rule = self.limits.rule
+        if rule is not None and rule.goal is not None:
+            job.goal = rule.goal * float(self.session.problem.signs[0])
+        try:
+            prepared = self.evaluator.prepare(job)
+            outcomes = await self.evaluator.evaluate(prepared)
+        except KeyboardInterrupt:
+            self._interrupt()
+            queue.appendleft(chunk)
+            return
+        spent = float(outcomes.seconds.sum())
+        spans = self.session.spans
+        spans.add("objective", spent)
+        spans.add("transport", max(perf_counter() - before - spent, 0.0))
+        if getattr(self.evaluator, "interrupted", False):
+            self._interrupt()
+        self.landed.append((chunk, outcomes))
+
+    def _interrupt(self) -> None:
+        self.signal.draining = self.signal.stopping = True
+        self.signal.reason = self.signal.reason or "interrupted"
+
+    def _job(self, chunk: Chunk) -> Job:
+        job = Job(chunk.numbers, chunk.reals, chunk.active)
+        if self.target.wants_context or self.target.program is not None:
+            job.seeds = seeds(self.session.seed, chunk.numbers)
+            job.report = self.signal.report
+        return job
+
+    # --- in flight ------------------------------------------------------------------------------------------------
+
+    def dispatch(self, queue: deque[Chunk]) -> None:
+        """Send queued rows as long as the evaluator has free slots."""
+        import asyncio
+
+        evaluator = self.evaluator
+        while queue and len(self.flying) < evaluator.slots:
+            chunk = self._next(queue)
+            before = perf_counter()
+            prepared = evaluator.prepare(self._job(chunk))
+            self.session.spans.add("transport", perf_counter() - before)
+            limit = None if self.deadline is None else self.deadline.limit() * chunk.patience
+            task = asyncio.ensure_future(self._fly(chunk, prepared, limit))
+            self.flying[task] = chunk
+            self._rows += len(chunk)
+            task.add_done_callback(self._arrived)
+
+    def _next(self, queue: deque[Chunk]) -> Chunk:
+        """The next job's rows: a part of a large chunk, or several small ones of the same kind."""
+        rows = 1 if self.deadline is not None and not self._times_rows else max(1, self.evaluator.rows)
+        # a fair share for every free slot: the last rows of a run must not wait behind one another
+        waiting = sum(map(len, queue))
+        rows = max(1, min(rows, -(-waiting // max(1, self.evaluator.slots - len(self.flying)))))
+        chunk = queue.popleft()
+        if len(chunk) > rows:
+            queue.appendleft(chunk.rows(slice(rows, None)))
+            return chunk.rows(slice(0, rows))
+        parts, have = [chunk], len(chunk)
+        while queue and have + len(queue[0]) <= rows and alike(chunk, queue[0]):
+            parts.append(queue.popleft())
+            have += len(parts[-1])
+        return joined(parts)
+
+    async def _fly(self, chunk: Chunk, prepared: Any, limit: float | None) -> None:
+        import asyncio
+
+        try:
+            await self.evaluator.ready(prepared)
+            if limit is None:
+                outcomes = await self.evaluator.evaluate(prepared)
+            else:
+                outcomes = await self._within(limit, prepared)
+        except asyncio.CancelledError:
+            done = self.evaluator.finished(prepared)
+            if done is not None and len(done):
+                self.landed.append((chunk.rows(slice(0, len(done))), done))
+                chunk = chunk.rows(slice(len(done), None))
+            if len(chunk):
+                self.session.backlog.append(chunk)  # cut off by the end of the run: it runs again if the study goes on
+            return
+        self.landed.append((chunk, outcomes))
+
+    async def _within(self, limit: float, prepared: Any) -> Outcomes:
+        """Evaluate with `limit` seconds per row: the row that takes longer is ended and counts as timed out."""
+        import asyncio
+
+        began = perf_counter()
+        task = asyncio.ensure_future(self.evaluator.evaluate(prepared))
+        spent = 0.0
+        try:
+            while spent < limit:
+                await asyncio.wait({task}, timeout=limit - spent)
+                if task.done():
+                    return task.result()
+                known = self.evaluator.running_s(prepared)
+                spent = perf_counter() - began if known is None else known
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled() and task.exception() is None:
+            return task.result()  # it came in while it was being ended
+        width = len(self.session.problem.objectives)
+        late = Outcomes.failed(1, width, f"Timeout: killed after {spent:.3g} s (limit {limit:.3g} s)", spent)
+        late.statuses[:] = Status.TIMEOUT
+        done = self.evaluator.finished(prepared)
+        return late if done is None or not len(done) else followed(done, late)
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        self._rows -= len(self.flying.pop(task))
+        if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
+            self.signal.stopping = True
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Until something lands, somebody wants to stop, or the time is up."""
+        import asyncio
+
+        if self.signal.stopping:
+            await self.cancel()
+            return
+        self._wake.clear()
+        if self.landed:
+            return
+        before = perf_counter()
+        left = self.limits.ends_at - before
+        try:
+            await asyncio.wait_for(self._wake.wait(), None if left == float("inf") else max(left, 0.0))
+        except TimeoutError:
+            self.limits.check(0)
+            await self.cancel()
+        self.session.spans.add("idle", perf_counter() - before)
+
+    async def cancel(self) -> None:
+        """End everything that flies; what was cut off waits in the backlog."""
+        if not self.flying:
+            return
+        import asyncio
+
+        tasks = list(self.flying)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

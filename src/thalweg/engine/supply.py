@@ -1,0 +1,186 @@
+"""The asking half of the loop: keeps rows queued as long as limits, strategy and evaluator allow."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from .chunk import Chunk
+from .limits import Limits
+from .session import Session
+
+PATIENCE = 3
+"""A strategy that gives only seen points this many times its stride in a row gets unseen ones, or a restart."""
+RESTARTS = 3
+UNLIMITED = 1 << 40
+
+
+class Flying(Protocol):
+    """What the supply must know of the evaluating half."""
+
+    @property
+    def rows_under_way(self) -> int:
+        """Rows that are being evaluated or recorded."""
+
+    @property
+    def rows_wanted(self) -> int:
+        """Rows that the evaluator could take beyond those under way."""
+
+    @property
+    def rows_together(self) -> int:
+        """Rows worth having at once when the strategy repeats itself."""
+
+
+class Supply:
+    """Asks, opens, queues.
+
+    queue: opened rows that wait for the evaluator.  used: trials that count in the budget.
+    width: rows between ask and tell in ordered mode (ask k + width comes right after tell k), or None.
+    """
+
+    def __init__(self, session: Session, limits: Limits, flying: Flying, width: int | None) -> None:
+        self.session, self.limits, self.flying, self.width = session, limits, flying, width
+        self.queue: deque[Chunk] = deque()
+        self.used = session.history.n - session.outside
+        self.waiting = False
+        """The strategy gave nothing and has heard nothing since."""
+        self.turn: deque[int] = deque()
+        """Ordered mode: numbers in the order in which they are told."""
+        self.credits = 0
+        if width is not None:
+            left = sum(len(chunk) for chunk in session.backlog if chunk.numbers[0] >= 0)
+            self.credits = width - left - len(session.untold)
+            self.turn.extend(sorted(session.untold))
+        self._dry = 0
+        self._restarts = 0
+
+    @property
+    def queued(self) -> int:
+        """Rows in the queue."""
+        return sum(map(len, self.queue)) if self.queue else 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self.queue) or self.flying.rows_under_way > 0
+
+    @property
+    def room(self) -> int:
+        """How many more trials may be opened now."""
+        room = UNLIMITED if self.limits.max_evals is None else self.limits.max_evals - self.used
+        rule = self.limits.rule
+        allowed = None if rule is None else rule.room
+        if allowed is not None:
+            room = min(room, allowed - self.queued - self.flying.rows_under_way)
+        return max(room, 0)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether rows wait that have their numbers already, and so need no room."""
+        return any(chunk.numbers[0] >= 0 for chunk in self.session.backlog)
+
+    def fill(self) -> str:
+        """Keep enough rows queued; gives a reason when there is nothing left to do."""
+        session = self.session
+        if session.backlog:
+            self._open_backlog()
+        while True:
+            want = self._wanted()
+            if want <= 0:
+                return ""
+            chunk = session.draw(want)
+            if chunk is None:
+                self.waiting = True
+                return self.nothing_left() if session.strategy.done and not self.busy else ""
+            if self.width is not None:
+                self.credits -= len(chunk)
+            if not len(chunk):
+                if self._dried(want):
+                    return self.nothing_left()
+                continue
+            self._dry = 0
+            self._enqueue(chunk)
+
+    def _wanted(self) -> int:
+        """How many rows to ask for now."""
+        if self.waiting:
+            return 0
+        if self.width is not None:
+            return min(self.credits, self.room) if not self.session.backlog else 0
+        capacity = self.flying.rows_wanted - self.queued
+        if capacity <= 0:
+            return 0
+        repeats, room = self.session.groups.repeats, self.room
+        if repeats == 1:
+            return min(capacity, room)
+        return min(-(-capacity // repeats), max(room // repeats, min(1, room)))
+
+    def _enqueue(self, chunk: Chunk) -> None:
+        chunk = self.session.reuse(chunk)
+        if not len(chunk):
+            self.waiting = False
+            return
+        opened, rest = self.session.open(chunk, self.limits.max_evals)
+        if rest is not None:
+            self.session.backlog.append(rest)
+        if opened is not None:
+            self.used += len(opened)
+            self.queue.append(opened)
+            if self.width is not None:
+                self.turn.extend(opened.numbers.tolist())
+
+    def _open_backlog(self) -> None:
+        """Rows from earlier: those with numbers run again at once, the others need room first."""
+        backlog, self.session.backlog = self.session.backlog, []
+        room = self.room
+        for position, chunk in enumerate(backlog):
+            if chunk.numbers[0] >= 0:
+                self.queue.append(chunk)
+                if self.width is not None:
+                    self.turn = deque(sorted([*self.turn, *chunk.numbers.tolist()]))
+                continue
+            if room <= 0:
+                self.session.backlog += backlog[position:]
+                return
+            fits = chunk.rows(slice(0, room))
+            if len(fits) < len(chunk):
+                self.session.backlog.append(chunk.rows(slice(room, None)))
+            room -= len(fits)
+            self._enqueue(fits)
+
+    def _dried(self, want: int) -> bool:
+        """The strategy gave only seen points; True when nothing can be done about it."""
+        session = self.session
+        if session.exhausted:
+            self.waiting = True  # what still flies comes in first
+            return not self.busy
+        self._dry += want
+        if self._dry <= PATIENCE * max(session.strategy.stride, want, 1):
+            return False
+        self._dry = 0
+        unseen = session.unseen(max(1, min(self.room, self.flying.rows_together)))
+        if unseen is not None and len(unseen):
+            session.emit("switched", reason="the strategy repeats itself: points nobody has tried are evaluated")
+            self._enqueue(unseen)
+            self.waiting = True
+            return False
+        if self.busy:
+            self.waiting = True
+            return False
+        if self._restarts >= RESTARTS or session.strategy.pending:
+            return True
+        self._restarts += 1
+        session.emit("switched", reason="the strategy repeats itself: it is restarted with another seed")
+        session.restart(session.seed + 7919 * self._restarts, self.limits.max_evals)
+        return False
+
+    def nothing_left(self) -> str:
+        """Why there is nothing to evaluate, in words."""
+        session = self.session
+        if session.exhausted:
+            return f"space exhausted: all {session.space.size} points are evaluated"
+        if session.strategy.done:
+            return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"
+        if self.waiting:
+            return "stalled: the strategy gives no points and waits for no answers"
+        return "stalled: the strategy gives only points that were evaluated before"
