@@ -45,7 +45,41 @@ def curve(strategy: Strategy, problem: TestProblem, evals: int, seed: int, batch
     return result
 
 
+REFERENCE = np.array([1.1, 7.0])
+"""Where the volume of fronts is measured from: random search reaches it in a few hundred evaluations."""
+TRUE_VOLUME = {"zdt1": 6.0 + 2.0 / 3.0 + 0.7, "zdt2": 6.0 + 1.0 / 3.0 + 0.7}
+"""Of the whole front: the integral of 7 - f2(f1) over [0, 1], and 0.1 x 7 beyond."""
+
+
+def volume(values: np.ndarray) -> float:
+    """The area that (n, 2) values dominate, up to REFERENCE."""
+    inside = values[(values < REFERENCE).all(axis=1)]
+    total, height = 0.0, REFERENCE[1]
+    for first, second in inside[np.argsort(inside[:, 0], kind="stable")]:
+        if second < height:
+            total += (REFERENCE[0] - first) * (height - second)
+            height = second
+    return float(total)
+
+
+def front_loss(strategy: Strategy, problem: TestProblem, evals: int, seed: int, batch: int = 8) -> float:
+    """How much of the whole front's volume is missing after `evals` evaluations."""
+    strategy.start(problem.problem(), seed, evals)
+    found = np.empty((0, 2))
+    while len(found) < evals:
+        asked = strategy.ask(min(batch, evals - len(found)))
+        if len(asked) == 0:
+            break
+        values, _ = problem.evaluate(asked.points)
+        found = np.concatenate([found, values])
+        statuses = np.full(len(asked), Status.DONE, dtype=np.int8)
+        strategy.tell(Answers(asked.tickets, np.array(asked.points), values, statuses))
+    return TRUE_VOLUME[problem.name] - volume(found)
+
+
 def final(name: str, problem: str, evals: int, seeds: int, dimension: int | None = None, **options) -> np.ndarray:
-    """(seeds,) final regrets."""
+    """(seeds,) final regrets (two objectives: what is missing of the front's volume)."""
     case = make_test_problem(problem, dimension)
+    if case.objectives > 1:
+        return np.array([front_loss(make_strategy(name, **options), case, evals, seed) for seed in range(seeds)])
     return np.array([curve(make_strategy(name, **options), case, evals, seed)[-1] for seed in range(seeds)])

@@ -1,7 +1,7 @@
 """Every strategy beats random search on the problems it is made for, by a stated margin (medians over seeds).
 
 A gate: (strategy, problem, dimension, evaluations, margin): the median final regret is at most margin x random's.
-The margins are about three times what was measured. Print the measured ratios with
+The margins leave room for other seeds: mostly three times what was measured, or more. Print the measured ratios with
 
     python tests/regret/test_gates.py [strategy ...]
 """
@@ -19,65 +19,67 @@ Gate = tuple[str, str, int | None, int, float]
 
 FAST: list[Gate] = [
     ("de", "rastrigin", 5, 400, 0.5),
-    ("genetic", "mixed_rastrigin", 6, 300, 0.4),
+    ("genetic", "mixed_rastrigin", 6, 300, 0.3),
     ("pso", "sphere", 5, 300, 0.1),
     ("cmaes", "rosenbrock", 5, 400, 0.2),
-    ("direct", "sphere", 3, 200, 0.1),
-    ("direct_l", "levy", 3, 200, 0.1),
-    ("nelder_mead", "sphere", 4, 200, 0.01),
+    ("direct", "sphere", 3, 200, 0.01),
+    ("direct_l", "levy", 3, 200, 0.01),
+    ("nelder_mead", "sphere", 4, 200, 0.005),
     ("annealing", "levy", 4, 400, 0.5),
-    ("grid", "sphere", 2, 64, 1.0),
-    ("lhs", "sphere", 2, 32, 1.0),
-    ("sobol", "sphere", 2, 32, 1.0),
-    ("scipy:de", "sphere", 4, 300, 0.5),
-    ("scipy:direct", "sphere", 3, 200, 0.1),
-    ("scipy:dual_annealing", "rosenbrock", 4, 300, 0.01),
-    ("scipy:shgo", "rosenbrock", 4, 300, 0.01),
+    ("grid", "sphere", 2, 64, 0.9),
+    ("lhs", "sphere", 2, 32, 0.9),
+    ("sobol", "sphere", 2, 32, 0.9),
+    ("scipy:de", "sphere", 4, 300, 0.15),
+    ("scipy:direct", "sphere", 3, 200, 0.01),
+    ("scipy:dual_annealing", "rosenbrock", 4, 300, 0.0001),
+    ("scipy:shgo", "rosenbrock", 4, 300, 0.0001),
     ("relay", "rastrigin", 5, 400, 0.5),
-    ("restart", "rosenbrock", 5, 400, 0.2),
-    ("portfolio", "levy", 5, 300, 0.2),
-    ("chain", "levy", 3, 200, 0.1),
-    ("auto", "rosenbrock", 5, 250, 0.2),
-    ("auto", "mixed_bowl", None, 200, 0.2),
-    ("auto", "tsp", 8, 250, 0.6),
+    ("restart", "rosenbrock", 5, 400, 0.15),
+    ("portfolio", "levy", 5, 300, 0.1),
+    ("chain", "levy", 3, 200, 0.05),
+    ("nsga2", "zdt1", 6, 400, 0.6),
+    ("auto", "rosenbrock", 5, 250, 0.15),
+    ("auto", "mixed_bowl", None, 200, 0.01),
+    ("auto", "tsp", 8, 250, 0.3),
 ]
 
 FULL: list[Gate] = [
-    ("de", "ellipsoid", 5, 500, 0.01),
-    ("de", "ackley", 10, 1500, 0.3),
-    ("de", "schwefel", 5, 1000, 0.6),
-    ("de", "mixed_bowl", None, 250, 0.05),
-    ("de", "conditional_bowl", None, 250, 0.1),
-    ("de", "pressure_vessel", None, 500, 0.3),
-    ("genetic", "tsp", 10, 500, 0.6),
-    ("genetic", "knapsack", 12, 300, 0.3),
-    ("genetic", "integer_bowl", 4, 250, 0.2),
+    ("de", "ellipsoid", 5, 500, 0.005),
+    ("de", "ackley", 10, 1500, 0.05),
+    ("de", "schwefel", 5, 1000, 0.1),
+    ("de", "mixed_bowl", None, 250, 0.001),
+    ("de", "conditional_bowl", None, 250, 0.01),
+    ("de", "pressure_vessel", None, 500, 0.15),
+    ("genetic", "tsp", 10, 500, 0.3),
+    ("genetic", "knapsack", 12, 300, 0.7),
+    ("genetic", "integer_bowl", 4, 250, 0.3),
     ("genetic", "rastrigin", 5, 1000, 0.3),
     ("pso", "ackley", 5, 500, 0.5),
     ("pso", "rosenbrock", 5, 500, 0.3),
-    ("cmaes", "ellipsoid", 5, 800, 0.01),
-    ("cmaes", "levy", 5, 500, 0.1),
+    ("cmaes", "ellipsoid", 5, 800, 0.001),
+    ("cmaes", "levy", 5, 500, 0.01),
     ("cmaes", "noisy_sphere", 5, 300, 0.2),
-    ("cmaes", "sphere", 10, 800, 0.01),
-    ("direct_l", "ackley", 5, 500, 0.3),
-    ("direct_l", "step", 5, 300, 0.2),
-    ("nelder_mead", "rosenbrock", 4, 400, 0.2),
+    ("cmaes", "sphere", 10, 800, 0.001),
+    ("direct_l", "ackley", 5, 500, 0.01),
+    ("direct_l", "step", 5, 300, 0.05),
+    ("nsga2", "zdt2", 6, 800, 0.6),
+    ("nelder_mead", "rosenbrock", 4, 400, 0.05),
     ("annealing", "ackley", 3, 500, 0.6),
-    ("scipy:dual_annealing", "levy", 5, 1000, 0.05),
-    ("scipy:shgo", "sphere", 5, 300, 0.01),
-    ("relay", "levy", 5, 600, 0.2),
-    ("relay", "mixed_bowl", None, 300, 0.3),
-    ("restart", "levy", 5, 800, 0.1),
-    ("portfolio", "ellipsoid", 5, 600, 0.3),
-    ("portfolio", "ackley", 5, 600, 0.4),
+    ("scipy:dual_annealing", "levy", 5, 1000, 0.01),
+    ("scipy:shgo", "sphere", 5, 300, 1e-06),
+    ("relay", "levy", 5, 600, 0.5),
+    ("relay", "mixed_bowl", None, 300, 0.05),
+    ("restart", "levy", 5, 800, 0.001),
+    ("portfolio", "ellipsoid", 5, 600, 0.01),
+    ("portfolio", "ackley", 5, 600, 0.2),
     ("auto", "rastrigin", 5, 1000, 0.4),
     ("auto", "ackley", 5, 60, 0.9),
-    ("auto", "conditional_bowl", None, 250, 0.2),
-    ("auto", "integer_bowl", 4, 250, 0.2),
-    ("auto", "knapsack", 12, 300, 0.4),
-    ("auto", "noisy_sphere", 5, 250, 0.3),
-    ("auto", "pressure_vessel", None, 400, 0.5),
-    ("auto", "schwefel", 5, 1000, 0.6),
+    ("auto", "conditional_bowl", None, 250, 0.01),
+    ("auto", "integer_bowl", 4, 250, 0.1),
+    ("auto", "knapsack", 12, 300, 0.7),
+    ("auto", "noisy_sphere", 5, 250, 0.15),
+    ("auto", "pressure_vessel", None, 400, 0.2),
+    ("auto", "schwefel", 5, 1000, 0.1),
 ]
 
 
@@ -92,12 +94,15 @@ def ratio(gate: Gate, seeds: int) -> float:
     return ours / by_random(problem, dimension, evals, max(seeds, 15))
 
 
+SPREAD = {"grid", "lhs", "sobol"}
+"""Methods that only spread points: a small gain, seen over many (cheap) seeds."""
+
+
 def check(gate: Gate, seeds: int) -> None:
-    measured = ratio(gate, seeds)
+    measured = ratio(gate, 41 if gate[0] in SPREAD else seeds)
     assert measured <= gate[-1], f"{gate[0]} on {gate[1]}: {measured:.3g} x random's median regret, at most {gate[-1]}"
 
 
-@pytest.mark.regret
 @pytest.mark.parametrize("gate", FAST, ids=lambda gate: f"{gate[0]}-{gate[1]}")
 def test_better_than_random(gate):
     check(gate, seeds=5)

@@ -1,7 +1,7 @@
 """Every strategy in the table keeps the contract, on every kind of space.
 
-Always: every check once per strategy, on a space that changes from check to check and from strategy to strategy, so that
-every strategy meets every space and every check meets every space. With `-m slow`: every check on every space.
+Always: every check once per strategy, on a space that changes from check to check and from strategy to strategy, so
+that every strategy and every check meets every space. With `-m slow`: every check on every space.
 """
 
 from __future__ import annotations
