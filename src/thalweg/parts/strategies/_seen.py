@@ -16,8 +16,9 @@ from ...core.space import Space
 Hashes = NDArray[np.uint64]
 
 _TRIES = 8
-_CHUNK = 4096
-_SCANNED = 64 * _CHUNK
+_CHUNK = 128
+_LARGEST = 4096
+_SCANNED = 64 * _LARGEST
 
 
 def _none() -> Hashes:
@@ -30,11 +31,14 @@ class Seen:
 
     on: False in spaces with a continuous parameter, where nothing is kept and `fresh` gives its input back.
     exhausted: no point is left that was not proposed.
+    start, scanned: the raw cells from `start` on, so many, that are known to be seen or infeasible.
     """
 
     on: bool = False
     size: int | None = None
     exhausted: bool = False
+    start: int = -1
+    scanned: int = 0
     count: int = 0
     old: Hashes = field(default_factory=_none)
     new: Hashes = field(default_factory=_none)
@@ -140,23 +144,30 @@ class Seen:
         return np.where(changed, target, rows)
 
     def _fill(self, points: Floats, hashes: Hashes, stale: Mask, space: Space, rng: np.random.Generator) -> None:
-        """Put unseen cells into stale rows, in place; rows that stay stale have none left."""
+        """Put unseen cells into stale rows, in place; rows that stay stale have none left.
+
+        The scan goes on where the last one ended: what was seen once stays seen, so a run scans each cell once.
+        """
         total = space.raw_size or 0
-        start = int(rng.integers(min(total, 2**62)))
-        for first in range(0, min(total, _SCANNED), _CHUNK):
-            rows = np.flatnonzero(stale)
-            if not rows.size:
-                return
-            steps = range(first, min(first + _CHUNK, total))
-            cells = space.cells_at(np.array([(start + i) % total for i in steps], dtype=_index_type(total)))
+        if self.start < 0:
+            self.start = int(rng.integers(min(total, 2**62)))
+        limit = min(total, self.scanned + _SCANNED)
+        chunk = _CHUNK
+        while self.scanned < limit and (rows := np.flatnonzero(stale)).size:
+            steps = range(self.scanned, min(self.scanned + chunk, total))
+            cells = space.cells_at(np.array([(self.start + i) % total for i in steps], dtype=_index_type(total)))
             _, reals, active = space.resolve(cells)
-            cells = cells[space.feasible(reals, active)]
             found = row_hashes(cells)
-            usable = np.flatnonzero(~self._stale(found) & ~np.isin(found, hashes[~stale]))[: len(rows)]
+            usable = np.flatnonzero(
+                space.feasible(reals, active) & ~self._stale(found) & ~np.isin(found, hashes[~stale])
+            )[: len(rows)]
+            # the rest of the chunk is left for the next time
+            self.scanned += int(usable[-1]) + 1 if len(usable) == len(rows) else len(steps)
             rows = rows[: len(usable)]
             points[rows], hashes[rows], stale[rows] = cells[usable], found[usable], False
+            chunk = min(2 * chunk, _LARGEST)
         if stale.any():
-            if total <= _SCANNED:
+            if self.scanned >= total:
                 self.exhausted = True
             else:  # a vast space that hardly lets us move: repeating is better than stopping
                 stale[:] = False

@@ -22,7 +22,7 @@ from ...numerics.quasi_random import centred_discrepancy, coprime_stride
 from ._seen import Seen
 
 _BLOCK = 1024
-_CANDIDATES = 24
+_CANDIDATES = 64
 _JUDGED = 48
 _GOLDEN = (math.sqrt(5) - 1) / 2
 

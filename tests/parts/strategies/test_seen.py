@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from driving import finite, mixed, ordered
+
+from thalweg.core.choices import Choice
+from thalweg.core.parameter import Float, Integer
+from thalweg.core.space import Space
+from thalweg.parts.strategies._seen import Seen, row_hashes
+
+
+def keys(space, points):
+    return set(space.keys(space.decode(points)))
+
+
+def test_spaces_with_a_continuous_parameter_cost_nothing():
+    space = mixed()
+    seen = Seen.of(space)
+    points = np.random.default_rng(0).random((5, space.dimension))
+    fresh, kept = seen.fresh(points, space, np.random.default_rng(0))
+    assert fresh is points
+    assert kept == slice(None)
+    assert seen.count == 0
+
+
+@pytest.mark.parametrize("make", [finite, ordered])
+def test_repeats_are_replaced_until_nothing_is_left(make):
+    space, rng = make(), np.random.default_rng(1)
+    seen, found, rounds = Seen.of(space), set(), 0
+    while not seen.exhausted:
+        fresh, kept = seen.fresh(np.full((7, space.dimension), 0.5), space, rng)
+        new = keys(space, fresh)
+        assert len(new) == len(fresh) == len(np.arange(7)[kept])
+        assert not new & found
+        found |= new
+        rounds += 1
+        assert rounds < 5000
+    assert len(found) == seen.count == space.size
+    fresh, _ = seen.fresh(np.full((7, space.dimension), 0.5), space, rng)
+    assert len(fresh) == 0
+
+
+def test_the_first_replacements_are_neighbours():
+    space = Space({"i": Integer(0, 99), "j": Integer(0, 99)})
+    seen = Seen.of(space)
+    point = np.array([[0.505, 0.505]])
+    seen.add(point)
+    moved = [Seen.of(space) for _ in range(200)]
+    rng, near = np.random.default_rng(0), 0
+    for other in moved:
+        other.add(point)
+        fresh, _ = other.fresh(point, space, rng)
+        assert (fresh != point).any()
+        near += bool((np.abs(fresh - point) < 0.021).all())
+    assert near == 200
+
+
+def test_what_came_from_elsewhere_is_not_proposed():
+    space, rng = finite(), np.random.default_rng(0)
+    seen = Seen.of(space)
+    others = space.cells(0, 190)
+    seen.add(others)
+    seen.add(others[:50])
+    assert seen.count == 190
+    fresh, _ = seen.fresh(space.sample(40, rng), space, rng)
+    assert len(fresh) == 10
+    assert not keys(space, fresh) & keys(space, others)
+    assert seen.exhausted
+
+
+def test_a_vast_space_repeats_rather_than_stops():
+    space = Space({f"x{i}": Choice(list("abcdef")) for i in range(20)}, require="x0 == 'a'")
+    seen = Seen.of(space)
+    fresh, _ = seen.fresh(space.sample(50, np.random.default_rng(0)), space, np.random.default_rng(0))
+    assert len(keys(space, fresh)) == 50
+    assert not seen.exhausted
+
+
+def test_the_memory_holds_many_rows():
+    space = Space({"a": Integer(0, 9999), "b": Float(0, 1, step=0.001)})
+    seen, rng = Seen.of(space), np.random.default_rng(0)
+    total = set()
+    for _ in range(60):
+        fresh, _ = seen.fresh(space.sample(500, rng), space, rng)
+        total |= keys(space, fresh)
+    assert len(total) == seen.count == 30000
+    assert seen.old.size + seen.new.size == 30000
+    assert seen.contains(fresh).all()
+
+
+def test_hashes_tell_rows_apart():
+    space = Space({"a": Integer(0, 299), "b": Integer(0, 299), "c": Choice(list("xyz"))})
+    points = space.cells(0, space.size)
+    assert len(np.unique(row_hashes(points))) == space.size
