@@ -1,8 +1,8 @@
 """Simulated annealing in several chains, with scale-free temperatures and reheating.
 
 S. Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220 (1983) 671-680, doi:10.1126/science.220.4598.671. Continuous
-moves are Cauchy distributed, mostly local, now and then far: H. Szu, R. Hartley, Fast simulated annealing, Phys. Lett. A
-122 (1987) 157-162, doi:10.1016/0375-9601(87)90796-1. Their width per column adapts so that about 44 % of moves are
+moves are Cauchy distributed, mostly local, now and then far: H. Szu, R. Hartley, Fast simulated annealing, Phys. Lett.
+A 122 (1987) 157-162, doi:10.1016/0375-9601(87)90796-1. Their width per column adapts so that about 44 % of moves are
 accepted, and so falls with the temperature (A. Corana et al., ACM TOMS 13 (1987), doi:10.1145/29380.29864).
 Temperatures are relative: a rise is measured in units of the typical rise that was seen, so no option depends on the
 objective's scale.
@@ -218,7 +218,7 @@ class Annealing(Strategy):
         """Widths grow after acceptance and shrink after refusal; still at 44 % accepted."""
         factor = 1.25 if accepted else 1.25 ** (-0.44 / 0.56)
         count = max(int(touched.sum()), 1)
-        self.widths[touched] = np.clip(self.widths[touched] * factor ** (1 / count), _LEAST, 0.5)
+        self.widths[touched] = np.minimum(np.maximum(self.widths[touched] * factor ** (1 / count), _LEAST), 0.5)
 
     def _reheat(self, row: int) -> None:
         """A chain that has cooled without gain goes on elsewhere: at the best point, another chain's, or a new one."""
