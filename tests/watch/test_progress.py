@@ -54,9 +54,8 @@ def run_events(listener, clock, chunks=200, step=0.5):
 
 
 def test_tally_counts_every_kind():
-    tally = Tally()
+    tally = Tally.of(Event("started", 0, {"total": 10, "name": "x", "done": 1}))
     for event in (
-        Event("started", 0, {"total": 10, "name": "x", "done": 1}),
         finished(Status.DONE, Status.FAILED, Status.TIMEOUT, Status.PRUNED),
         Event("cached", 0, {"number": 3, "of": 1}),
         Event("retried", 0, {"number": 3}),
@@ -67,7 +66,7 @@ def test_tally_counts_every_kind():
     assert (tally.done, tally.failed, tally.timed_out, tally.pruned) == (5, 1, 1, 1)
     assert (tally.cached, tally.retried, tally.stopped) == (1, 1, "why")
     line = tally.line(2.0)
-    assert line == "5/10  best 1.5, 2 (#2)  2.5/s  1 failed  1 timed out  1 pruned  1 cached  1 retried"
+    assert line == "5/10  best 1.5, 2 (#2)  2/s  1 failed  1 timed out  1 pruned  1 cached  1 retried"
 
 
 def test_time_left():
@@ -76,6 +75,20 @@ def test_time_left():
     assert "30 s left" in tally.line(10)
     assert math.isnan(Tally(done=3).left_s(1))
     assert math.isnan(Tally(total=3).left_s(1))
+
+
+def test_earlier_runs_count_as_done_but_not_as_fast():
+    tally = Tally.of(Event("started", 0, {"total": 30, "name": "x", "done": 20}))
+    tally.take(finished(*[Status.DONE] * 5))
+    assert (tally.done, tally.rate(10), tally.left_s(10)) == (25, 0.5, 10)
+
+
+def test_a_second_run_counts_anew():
+    clock, stream = Clock(), io.StringIO()
+    plain = Plain(stream, clock)
+    run_events(plain, clock)
+    plain(Event("started", 0, {"total": 500, "name": "again", "done": 400}))
+    assert (plain.tally.done, plain.tally.failed, plain.tally.total) == (400, 0, 500)
 
 
 def test_plain_lines_come_at_growing_intervals():

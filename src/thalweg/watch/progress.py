@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from ..core.batch import Status
@@ -33,11 +33,13 @@ NOTES = ("warning", "fallback", "switched", "resumed")
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has come to, counted from its events. best: the last improvement's value(s), user's sign."""
+    """What a run has come to, counted from its events since it started. before: evaluations of the study's earlier
+    runs, part of `done`.  best: the last improvement's value(s), in the user's own sign.
+    """
 
     name: str = ""
     total: int | None = None
-    started: float = 0.0
+    before: int = 0
     done: int = 0
     failed: int = 0
     timed_out: int = 0
@@ -47,7 +49,13 @@ class Tally:
     best: Any = None
     best_number: int | None = None
     stopped: str = ""
-    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, started: Event) -> Tally:
+        """A fresh one, for the run that this event starts."""
+        data = started.data
+        before = int(data.get("done") or 0)
+        return cls(str(data.get("name") or ""), data.get("total"), before, before)
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -58,9 +66,6 @@ class Tally:
             self.cached += 1
         elif kind == "improved":
             self.best, self.best_number = data.get("value"), data.get("number")
-        elif kind == "started":
-            self.name, self.total = str(data.get("name") or ""), data.get("total")
-            self.done += int(data.get("done") or 0)
         elif kind == "retried":
             self.retried += 1
         elif kind == "stopped":
@@ -75,14 +80,15 @@ class Tally:
             self.pruned += codes.count(Status.PRUNED)
 
     def rate(self, elapsed_s: float) -> float:
-        """Evaluations per second."""
-        return self.done / elapsed_s if elapsed_s > 0 else 0.0
+        """Evaluations per second of this run."""
+        return (self.done - self.before) / elapsed_s if elapsed_s > 0 else 0.0
 
     def left_s(self, elapsed_s: float) -> float:
         """Seconds that the rest of the budget takes at the present rate; NaN where unknown."""
-        if self.total is None or not self.done:
+        rate = self.rate(elapsed_s)
+        if self.total is None or not rate:
             return math.nan
-        return max(0, self.total - self.done) * elapsed_s / self.done
+        return max(0, self.total - self.done) / rate
 
     def line(self, elapsed_s: float) -> str:
         """The state in one line: "120/500  best 3.21 (#87)  24/s  16 s left  3 failed  12 cached"."""
@@ -125,14 +131,15 @@ class Plain:
         """Take one event."""
         kind = event.kind
         self.tally.take(event)
-        if kind == "finished":
+        if kind == "started":
+            self.tally = Tally.of(event)
+            self._begun = self._clock()
+            self._next, self._wait = self._begun + FIRST_S, FIRST_S
+        elif kind == "finished":
             if self._clock() >= self._next:
                 self._wait = min(self._wait * GROWTH, LONGEST_S)
                 self._next = self._clock() + self._wait
                 self._print(self.tally.line(self._elapsed()))
-        elif kind == "started":
-            self._begun = self._clock()
-            self._next, self._wait = self._begun + FIRST_S, FIRST_S
         elif kind == "stopped":
             self._print(f"{self.tally.line(self._elapsed())}  stopped: {clean(self.tally.stopped)}")
         elif kind in NOTES:
@@ -164,6 +171,7 @@ class Live:
         kind = event.kind
         self.tally.take(event)
         if kind == "started":
+            self.tally = Tally.of(event)
             self._begun = self._clock()
             self._open()
         elif kind in NOTES:
