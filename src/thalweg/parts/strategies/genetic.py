@@ -28,7 +28,7 @@ from ._operators import (
     two_point_crossover,
     uniform_crossover,
 )
-from ._seen import Seen
+from ._seen import Seen, row_hashes
 
 Crossover = Literal["sbx", "uniform", "two_point"]
 Survival = Literal["generational", "best"]
@@ -65,7 +65,7 @@ class Genetic(Generational):
     eta_crossover: index of SBX.  self_adaptive: instead of eta each member carries its own mutation step, inherited.
     preset: "deap" or "token_sim", see PRESETS.
 
-    A child that equals its parent keeps the parent's value and is not evaluated again.
+    A child that equals a member keeps its value and is not evaluated again; further copies are mutated.
 
     Raises:
         StrategyError: an unknown option, preset, crossover or survival, or a number outside its range.
@@ -168,21 +168,33 @@ class Genetic(Generational):
         if stays:  # parents live on: a child that crossover left alone is mutated in any case
             self._ensure(chosen, (children == parents).all(axis=1).nonzero()[0])
         children = self._settled(self._mutate(children, chosen, steps))
-        changed = (children != parents).any(axis=1)
-        # an unchanged child keeps its parent's value; where that lives on anyway it is mutated after all
-        twice = ~changed
-        if not stays:
-            twice[np.unique(np.where(changed, -1 - np.arange(count), source), return_index=True)[1]] = False
-        at = twice.nonzero()[0]
+        origin = self._origin(children, parents, source)
+        again = origin != len(pop) + np.arange(count)
+        if not stays:  # one copy of a member lives on with the member's value
+            same = (origin < len(pop)).nonzero()[0]
+            again[same[np.unique(origin[same], return_index=True)[1]]] = False
+        at = again.nonzero()[0]
         if len(at):
             forced = self._genes(np.ones(len(at), dtype=np.bool_))
             self._ensure(forced, np.arange(len(at)))
             children[at] = self._settled(self._mutate(children[at], forced, steps[at]))
-            changed[at] = (children[at] != parents[at]).any(axis=1)
-        self._carried = source[~changed]
-        points, kept = self.seen.fresh(children[changed], space, rng)
-        self._child_steps = steps[changed][kept]
+            origin = self._origin(children, parents, source)
+        self._carried = np.unique(origin[origin < len(pop)])
+        new = (origin == len(pop) + np.arange(count)).nonzero()[0]
+        points, kept = self.seen.fresh(children[new], space, rng)
+        self._child_steps = steps[new][kept]
         return points if len(points) or self.seen.exhausted else self._random_rows(count)
+
+    def _origin(self, children: Floats, parents: Floats, source: Ints) -> Ints:
+        """(n,) for each child the first row of population + children that is equal to it: below the population's size
+        it is a known member, size + its own number: it is new.
+        """
+        size = len(self._pop)
+        if self._plain and self.options["crossover"] == "sbx":  # real numbers meet nobody but their parent by chance
+            return np.where((children == parents).all(axis=1), source, size + np.arange(len(children)))
+        hashes = row_hashes(np.concatenate([self._pop, children]))
+        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        return np.asarray(first[inverse][size:])
 
     def _settled(self, rows: Floats) -> Floats:
         """Rows as they will be evaluated, so that a change that is no change is seen."""
