@@ -21,8 +21,14 @@ def methods(path, name):
 
 
 def assigned(path):
-    """(line, name) of every `self.name = ...`."""
-    for node in ast.walk(tree(path)):
+    """(line, name) of every `self.name = ...` in a class that has a base."""
+    for found in ast.walk(tree(path)):
+        if isinstance(found, ast.ClassDef) and found.bases:
+            yield from _assigned(found)
+
+
+def _assigned(found):
+    for node in ast.walk(found):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
             for item in ast.walk(target) if isinstance(target, ast.AST) else ():
@@ -53,9 +59,12 @@ def test_a_hidden_method_is_found(tmp_path):
         (tmp_path / seam).parent.mkdir(exist_ok=True)
         (tmp_path / seam).write_text(f"class {name}:\n    def _mine(self): ...\n    def b(self): ...\n")
     assert hidden(tmp_path) == []
-    (tmp_path / "parts/strategies/a.py").write_text("class A:\n    def f(self):\n        self.x, self._mine = 1, 2\n")
+    (tmp_path / "parts/strategies/a.py").write_text(
+        "class A(B):\n    def f(self):\n        self.x, self._mine = 1, 2\n"
+    )
+    (tmp_path / "parts/stores/helper.py").write_text("class A:\n    def f(self):\n        self.b = 1\n")
     (tmp_path / "parts/stores/a.py").write_text(
-        "class A:\n    def f(self):\n        self.b: int = 2\n        self.b.c = 2\n"
+        "class A(B):\n    def f(self):\n        self.b: int = 2\n        self.b.c = 2\n"
     )
     assert hidden(tmp_path) == ["parts/strategies/a.py:3: self._mine", "parts/stores/a.py:3: self.b"]
 

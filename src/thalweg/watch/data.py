@@ -140,9 +140,12 @@ class RunData:
         return float("nan") if row is None else float(self.values[row, 0])
 
     def front(self) -> Ints:
-        """Rows that no other row dominates, by the first objective; of equal values the earliest row only."""
+        """Rows that no other row beats in every objective, by the first objective; of equal ones all."""
+        from ..numerics.dominance import front
+
         good = np.flatnonzero(self.ok)
-        return good[_front(self.values[good] * self.signs)]
+        rows = good[front(self.values[good] * self.signs)]
+        return rows[np.lexsort((self.values[rows] * self.signs).T[::-1])]
 
     def params(self, row: int) -> dict[str, Any]:
         """{name: value} of one trial for people, active parameters only."""
@@ -150,20 +153,3 @@ class RunData:
             return self.labels[row]
         shown = {column.name: column.label(row) for column in self.columns}
         return {name: value for name, value in shown.items() if value is not None}
-
-
-def _front(values: Floats) -> Ints:
-    """Indices of the non-dominated rows of (n, m) minimised values, sorted by the columns from left to right."""
-    order = np.lexsort(values.T[::-1])
-    if values.shape[1] == 2 and len(order):  # sorted by the first column: only what lowers the second one is new
-        second = values[order, 1]
-        before = np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]]))
-        return np.asarray(order[second < before], dtype=np.int64)
-    kept: list[int] = []
-    rest = order
-    while len(rest):
-        first, rest = rest[0], rest[1:]
-        kept.append(int(first))
-        # lexicographic order: nothing later dominates `first`; drop what it dominates or equals
-        rest = rest[(values[rest] < values[first]).any(axis=1)]
-    return np.array(kept, dtype=np.int64)
