@@ -60,7 +60,7 @@ class StepGrid(Grid):
     """low + k * step, up to high."""
 
     def __init__(self, low: float, high: float, step: float) -> None:
-        if step <= 0 or (step > high - low and high > low):
+        if step <= 0 or (step > (high - low) * (1 + 1e-9) and high > low):
             raise SpaceError(f"Float: a step lies in (0, high - low] = (0, {high - low}], got {step}")
         self.low, self.high, self.step = low, high, step
         cells = (high - low) / step
