@@ -128,7 +128,7 @@ def test_the_reference_shows_what_is_written(tmp_path, monkeypatch):
     page = docs.pages()["core.a.md"]
     assert page == (
         "# thalweg.core.a\n\nA module with \\*stars\\*.\n\n    a tree\n\n## `LIMIT`\n\n```python\nLIMIT = 3\n```\n\n"
-        "How many.\n\n## `f`\n\n```python\nf(x: 'int', *, y: str=',') -> int\n```\n\nDoes it.\n\n\n**Raises**\n\n"
+        "How many.\n\n## `f`\n\n```python\nf(x: 'int', *, y: str = ',') -> int\n```\n\nDoes it.\n\n**Raises**\n\n"
         "- OSError: x \\< 0.\n"
     )
     assert "[`thalweg.core.a`](core.a.md): A module with \\*stars\\*." in docs.pages()["index.md"]
