@@ -28,7 +28,7 @@ Variant = Literal[
 
 _LEAST = 4
 _CELLS = 5
-_LAST = 0.1  # share of the first population left at the end (at least 4 rows)
+_LAST = (0.1, 0.3)  # share of the first population left at the end: short and long runs
 _GREED = (0.3, 0.1)  # share of the population that counts as best, at the start and at the end of the budget
 _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out is lost
 
@@ -37,8 +37,9 @@ _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out
 class DE(Generational):
     """Differential evolution on the unit cube; labels are crossed over as whole cells, never added up.
 
-    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth.
-        Default: 0.7 sqrt(budget) (D / 5)^(1/4), at most 30 D; without a budget 12 D, 64 to 200.
+    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth (long runs: three tenths).
+        Default: 0.7 sqrt(budget) (D / 5)^(1/4), more above 1000 D evaluations, at most 30 D; without a budget 12 D,
+        64 to 200.
     variant: see `Variant`.
     F: scale of differences, or (low, high) drawn anew each generation (classic variants; default (0.5, 1)); for
         shade the first mean (0.5).
@@ -97,7 +98,10 @@ class DE(Generational):
         self.runs += 1
         self._begun = self.told
         self._left = max(self.budget - self.told, 1) if self.budget is not None else 0
+        # a long run can afford a broader search, which also costs less per row
+        self._plenty = max(self._left / (1000 * max(self.dimension, 1)), 1.0)
         self.first_size = self.population or self._default_size()
+        self.last_size = max(round(self.first_size * min(_LAST[0] * math.pow(self._plenty, 0.7), _LAST[1])), _LEAST)
         self.size = 0
         first_F = self.scales[0] if self.F is not None else 0.5
         first_CR = np.linspace(0.2, 0.95, _CELLS) if self.CR is None else np.full(_CELLS, self.CR)
@@ -114,7 +118,8 @@ class DE(Generational):
         d = max(self.dimension, 1)
         if self.budget is None:
             return min(max(12 * d, 64), 200)
-        return max(min(round(0.7 * math.sqrt(self._left) * math.pow(d / 5, 0.25)), 30 * d), 8)
+        wanted = 0.7 * math.sqrt(self._left) * math.pow(d / 5, 0.25) * math.pow(self._plenty, 0.4)
+        return max(min(round(wanted), 30 * d), 8)
 
     @property
     def progress(self) -> float:
@@ -312,8 +317,7 @@ class DE(Generational):
 
     def _reduce(self) -> None:
         """Linear population size reduction (L-SHADE eq. 10), in steps of a sixteenth."""
-        last = max(_LEAST, round(self.first_size * _LAST))
-        wanted = round(self.first_size + (last - self.first_size) * self.progress)
+        wanted = round(self.first_size + (self.last_size - self.first_size) * self.progress)
         if self.size - wanted <= self.size // 16:
             return
         keep = self._order[:wanted]
