@@ -18,13 +18,13 @@ anything else give `make`, which makes a target (or None) of the name of an obje
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,7 +218,6 @@ def check_context(suite: Suite) -> None:
         return number == 3 and step == 2
 
     job = job_of(["good"] * 5, report=report, fidelities=np.linspace(1.0, 5.0, 5))
-    before = _folders()
     evaluator = suite.factory()
 
     async def body() -> None:
@@ -234,13 +233,26 @@ def check_context(suite: Suite) -> None:
         finally:
             await evaluator.aclose()
 
-    drive(evaluator, body)
+    with _own_tmp() as tmp:
+        drive(evaluator, body)
+        left = os.listdir(tmp)
     require(heard == [(n, step, float(n)) for n in range(5) for step in (1, 2)], f"reports: {heard}")
-    require(_folders() <= before, f"folders left: {_folders() - before}")
+    require(not left, f"folders left: {left}")
 
 
-def _folders() -> set[str]:
-    return {item.name for item in Path(tempfile.gettempdir()).glob("thalweg-[0-9]*-*")}
+@contextlib.contextmanager
+def _own_tmp() -> Iterator[str]:
+    """A folder for temporary files of this process and those it starts."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"], tempfile.tempdir = folder, None
+        try:
+            yield folder
+        finally:
+            os.environ.pop("TMPDIR")
+            if before is not None:
+                os.environ["TMPDIR"] = before
+            tempfile.tempdir = None
 
 
 def check_stop_at(suite: Suite) -> None:
