@@ -23,7 +23,7 @@ SUITES = {
         rowwise=False,
     ),
 }
-ELSEWHERE = {"command"}  # programs, not functions: test_command.py
+ELSEWHERE = {"command"}  # programs, not functions: test_command_evaluator.py
 
 
 def test_every_evaluator_of_the_table_is_here():
