@@ -100,6 +100,11 @@ class CMAES(Generational):
         self.ended = ""
 
     @property
+    def stride(self) -> int:
+        """Rows left in this generation, or those of the next one."""
+        return len(self._brood) - self._given or self.normal.population
+
+    @property
     def done(self) -> bool:
         """Whether the last run has ended or a finite space has no new point."""
         return bool(self.ended)

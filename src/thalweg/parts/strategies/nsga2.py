@@ -86,6 +86,11 @@ class NSGA2(Generational):
         self.crowding = np.empty(0)
 
     @property
+    def stride(self) -> int:
+        """Rows left in this generation, or those of the next one."""
+        return len(self._brood) - self._given or self.size
+
+    @property
     def done(self) -> bool:
         """Whether every point of a finite space was proposed."""
         return self.seen.exhausted and self._given >= len(self._brood)
