@@ -37,7 +37,7 @@ _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out
 class DE(Generational):
     """Differential evolution on the unit cube; labels are crossed over as whole cells, never added up.
 
-    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth (long runs: three tenths).
+    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth (long runs: 3 tenths).
         Default: 0.7 sqrt(budget) (D / 5)^(1/4), more above 1000 D evaluations, at most 30 D; without a budget 12 D,
         64 to 200.
     variant: see `Variant`.
