@@ -128,6 +128,35 @@ def test_an_objective_that_cannot_be_loaded_is_refused():
         values(Deadly())
 
 
+class Moody:
+    """Loads while there is no flag; then it raises, or ends the process."""
+
+    def __init__(self, flag, deadly):
+        self.flag, self.deadly = flag, deadly
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if os.path.exists(self.flag):
+            if self.deadly:
+                os._exit(5)
+            raise ValueError("moody")
+
+    def __call__(self, params):
+        return float(os.getpid())
+
+
+@pytest.mark.parametrize(("deadly", "message"), [(True, "3 times in a row .*code 5"), (False, "cannot load.*moody")])
+def test_workers_that_cannot_start_any_more_end_the_run(tmp_path, deadly, message):
+    async def body(evaluator):
+        first = await one(evaluator)
+        (tmp_path / "flag").touch()
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(EvaluatorError, match=message):
+            await one(evaluator)
+
+    run(Moody(str(tmp_path / "flag"), deadly), body)
+
+
 def test_an_async_def_keeps_one_loop_in_its_worker():
     async def remember(params):
         await asyncio.sleep(0)
