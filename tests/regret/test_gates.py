@@ -79,7 +79,8 @@ FULL: list[Gate] = [
     ("auto", "knapsack", 12, 300, 0.7),
     ("auto", "noisy_sphere", 5, 250, 0.15),
     ("auto", "pressure_vessel", None, 400, 0.2),
-    ("auto", "schwefel", 5, 1000, 0.1),
+    ("auto", "schwefel", 5, 1000, 0.5),
+    ("auto", "rosenbrock", 5, 1000, 0.02),
 ]
 
 

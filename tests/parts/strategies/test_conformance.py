@@ -6,11 +6,13 @@ that every strategy and every check meets every space. With `-m slow`: every che
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
 from thalweg.parts.strategies import STRATEGIES, make_strategy
+from thalweg.parts.strategies.chain import Chain
+from thalweg.parts.strategies.portfolio import Portfolio
+from thalweg.parts.strategies.relay import Relay
+from thalweg.parts.strategies.restart import Restart
 from thalweg.testing.strategy_suite import CASES, CHECKS, ONCE, Refused, Suite
 
 FINITE = {"random", "grid", "genetic", "sobol", "lhs", "cmaes", "de", "direct", "direct_l", "auto", "relay", "restart"}
@@ -28,9 +30,6 @@ ALL = [(n, check, case) for n in NAMES for check in CHECKS for case in (CASES if
 
 
 def suite_of(name: str) -> Suite:
-    module = STRATEGIES[name].partition(":")[0]
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} does not exist yet")
     return Suite(lambda: make_strategy(name), finite=name in FINITE, memory=MEMORY.get(name))
 
 
@@ -56,3 +55,19 @@ def test_contract_on_every_space(name, check, case):
 @pytest.mark.parametrize("name", NAMES)
 def test_once(name, check):
     ONCE[check](suite_of(name))
+
+
+def nested() -> Portfolio:
+    relay = Relay("random", "de", budgets=(20, None))
+    return Portfolio(relay, Restart("nelder_mead", run_budget=15, growth=1.5), Chain("scipy:direct", "random"))
+
+
+def changing() -> Relay:
+    return Relay("lhs", Portfolio("cmaes", "de", window=10, turn=3), Restart("pso", carry=True), stall=15)
+
+
+@pytest.mark.parametrize("case", ["mixed", "constrained", "permutation"])
+@pytest.mark.parametrize("check", [name for name in CHECKS if name != "memory"])
+@pytest.mark.parametrize("factory", [nested, changing])
+def test_strategies_made_of_strategies_made_of_strategies(factory, check, case):
+    CHECKS[check](Suite(factory), case)

@@ -133,6 +133,12 @@ RULES: tuple[Rule, ...] = (
         "few evaluations: a look along every axis first, then differential evolution from the best of it",
     ),
     Rule(
+        lambda f: f.real and f.budget >= 150 * f.dimension,
+        ["portfolio", [_one("de"), _one("cmaes")], {}],
+        "real parameters and many evaluations: differential evolution for many valleys and covariance adaptation for "
+        "long bent ones take turns, by who improves",
+    ),
+    Rule(
         lambda _: True,
         _one("de"),
         "evaluations enough: differential evolution was best or near the best on every kind of problem measured",

@@ -7,6 +7,8 @@ large they were, so the objective's scale does not matter.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...core.batch import Answers, Floats
@@ -60,16 +62,16 @@ class Portfolio(Composite):
 
     def score(self, which: int) -> float:
         """Area under the curve of improvements (newest weigh most) per cost, plus exploration."""
-        gains = np.array(self.gains[which])
-        if not len(gains):
-            return np.inf
-        weights = np.arange(1.0, len(gains) + 1.0)
-        area = float(gains @ weights / weights.sum())
+        gains = self.gains[which]
+        if not gains:
+            return math.inf
+        count = len(gains)
+        area = sum(i for i, gain in enumerate(gains, 1) if gain) * 2.0 / (count * (count + 1))
         if self.cost == "seconds":
             costs = [np.mean(spent) for spent in self.spent if spent]
-            area *= float(np.mean(costs) / max(float(np.mean(self.spent[which])), 1e-9))
+            area *= float(np.mean(costs) / max(float(np.mean(self.spent[which] or [1.0])), 1e-9))
         seen = sum(map(len, self.gains))
-        return area + self.explore * float(np.sqrt(2.0 * np.log(max(seen, 2)) / len(gains)))
+        return area + self.explore * math.sqrt(2.0 * math.log(max(seen, 2)) / count)
 
     def order(self) -> list[int]:
         """Live children, the one to ask first in front; ties by fewest turns, then by place."""
@@ -102,27 +104,32 @@ class Portfolio(Composite):
 
     def learn(self, answers: Answers) -> None:
         """Tell each child its own answers, and the others' as foreign ones; then keep the score."""
-        whose = np.array([self.routes[ticket][0] for ticket in answers.tickets.tolist()])
+        whose = [self.routes[ticket][0] for ticket in answers.tickets.tolist()]
         improved = self._improvements(answers)
-        seconds = answers.seconds if answers.seconds is not None else np.ones(len(answers))
         super().learn(answers)
+        for which, gain in zip(whose, improved, strict=True):
+            self.gains[which].append(gain)
+        if self.cost == "seconds" and answers.seconds is not None:
+            for which, cost in zip(whose, np.nan_to_num(answers.seconds, nan=1.0).tolist(), strict=True):
+                self.spent[which].append(cost)
+        for which in set(whose):
+            del self.gains[which][: -self.window], self.spent[which][: -self.window]
         for which, child in enumerate(self.children):
-            mine = whose == which
-            self.gains[which] = [*self.gains[which], *improved[mine].tolist()][-self.window :]
-            if self.cost == "seconds":
-                costs = np.nan_to_num(seconds[mine], nan=1.0).tolist()
-                self.spent[which] = [*self.spent[which], *costs][-self.window :]
-            if not mine.all() and self.live(which) and child.abilities.learns_foreign:
-                child.tell(as_foreign(answers.rows(~mine)))
+            others = [i for i, owner in enumerate(whose) if owner != which]
+            if others and self.live(which) and child.abilities.learns_foreign:
+                child.tell(as_foreign(answers if len(others) == len(whose) else answers.rows(np.array(others))))
 
-    def _improvements(self, answers: Answers) -> Floats:
-        """(k,) 1.0 where an answer is better than everything before it, in any objective."""
+    def _improvements(self, answers: Answers) -> list[float]:
+        """k numbers, 1.0 where an answer is better than everything before it, in any objective."""
         if answers.values.shape[1] == 1:
-            values = answers.merit()[:, None]
-        else:
-            values = np.where(np.isfinite(answers.values), answers.values, np.inf)
+            gains, best = [], float(self.bests[0])
+            for merit in answers.merit().tolist():
+                gains.append(1.0 if merit < best else 0.0)
+                best = min(best, merit)
+            return gains
+        values = np.where(np.isfinite(answers.values), answers.values, np.inf)
         before = np.minimum.accumulate(np.vstack([self.bests[None, :], values]), axis=0)[:-1]
-        return np.asarray((values < before).any(axis=1), dtype=np.float64)
+        return [float(item) for item in (values < before).any(axis=1)]
 
     @property
     def stride(self) -> int:
