@@ -102,7 +102,7 @@ class _Items:
         kinds = {type(item) for item in self.objects}
         if len(kinds) == 1 and next(iter(kinds)) in (bool, int, float, str):
             typed = np.array(self.objects)
-            if typed.tolist() == self.objects:  # NumPy has no room for 10**30, and cuts "a\0"
+            if all(map(_same, typed.tolist(), self.objects)):  # NumPy has no room for 10**30, and cuts "a\0"
                 return typed
         array = np.empty(len(self.objects), dtype=object)
         for i, item in enumerate(self.objects):
@@ -395,7 +395,7 @@ class Fixed(Parameter):
     def __init__(self, value: Any, *, label: str | None = None, when: When = None) -> None:
         super().__init__(when, value)
         self.items = _Items([value], "Fixed", None if label is None else [label])
-        self.value = value
+        self.value = self.items.objects[0]
 
     @property
     def count(self) -> int | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .space import Space
 
 DRAWS = 2**18
-"""Points drawn before a space is called infeasible."""
+"""Points drawn before a space is called infeasible; a quarter where functions must be called for each of them."""
 POOL = 256
 _BLOCK = 4096
 
@@ -87,7 +87,7 @@ def _draw(space: Space, n: int, rng: np.random.Generator) -> Floats:
     """n feasible points by rejection; when they are rare, the rest comes from repairs towards those that were found."""
     found: list[Floats] = []
     have = drawn = 0
-    while have < n and drawn < DRAWS and not (have and drawn > 64 * _BLOCK):
+    while have < n and drawn < _effort(space):
         points, good = _check(space, rng.random((_BLOCK, space.dimension)))
         found.append(points[good])
         have += int(good.sum())
@@ -101,6 +101,10 @@ def _draw(space: Space, n: int, rng: np.random.Generator) -> Floats:
     return np.concatenate([anchors, rest])[:n]
 
 
+def _effort(space: Space) -> int:
+    return DRAWS if all(item.function is None for item in space._requirements) else DRAWS // 4
+
+
 def _search(space: Space) -> Floats:
     """Some feasible cells of a small finite space.
 
@@ -108,14 +112,14 @@ def _search(space: Space) -> Floats:
         InfeasibleSpace: there are none, or none were found.
     """
     raw = space.raw_size
-    if raw is not None and raw <= 4 * DRAWS:
+    if raw is not None and raw <= 4 * _effort(space):
         for start in range(0, raw, 65536):
             points, good = _check(space, space.cells(start, min(start + 65536, raw)))
             if good.any():
                 return points[good]
         proof = f"all {raw} combinations were checked"
     else:
-        proof = f"{DRAWS} random points were tried"
+        proof = f"{_effort(space)} random points were tried"
     raise InfeasibleSpace(
         f"no point satisfies {' and '.join(item.text for item in space._requirements)}: {proof}. An equality between "
         "real numbers is never met by chance: compute one parameter from the others instead; else check the bounds"

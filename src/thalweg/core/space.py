@@ -145,7 +145,12 @@ class Space:
             if active is None:
                 active = self.active(reals)
             for requirement in self._requirements:
-                result &= requirement.holds(self, reals, active)
+                if requirement.function is None:
+                    result &= requirement.holds(self, reals, active)
+            for requirement in self._requirements:
+                if requirement.function is not None and result.any():  # functions are slow, and may rely on the rest
+                    rows = np.flatnonzero(result)
+                    result[rows] = requirement.holds(self, reals[rows], None if active is None else active[rows])
         return result
 
     # --- values for people, objectives and stores -----------------------------------------------------------------
