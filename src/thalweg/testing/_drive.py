@@ -122,7 +122,7 @@ class Drive:
             if self.faults.violated:
                 amounts = np.where(draws[1] < self.faults.violated, 10.0 ** (6 * draws[1] - 3), 0.0)
                 violations = np.asarray(amounts if violations is None else violations + amounts, dtype=np.float64)
-        seconds = 0.01 + 0.001 * np.arange(len(points))
+        seconds = np.linspace(0.01, 0.02, len(points))
         answers = Answers(np.array(tickets), points.copy(), values, statuses, violations, seconds)
         self.points.append(points)
         self.merits += answers.merit().tolist()

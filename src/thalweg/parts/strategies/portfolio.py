@@ -129,7 +129,8 @@ class Portfolio(Composite):
             return gains
         values = np.where(np.isfinite(answers.values), answers.values, np.inf)
         before = np.minimum.accumulate(np.vstack([self.bests[None, :], values]), axis=0)[:-1]
-        return [float(item) for item in (values < before).any(axis=1)]
+        improved: list[float] = np.where((values < before).any(axis=1), 1.0, 0.0).tolist()
+        return improved
 
     @property
     def stride(self) -> int:
