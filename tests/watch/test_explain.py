@@ -31,7 +31,7 @@ def test_every_section_speaks(making):
     bad = data.count(Status.FAILED)
     assert f"{bad} of 140 ({bad / 140:.0%}) failed" in text and "timed out" in text
     assert f"{bad} x ValueError: no convergence after 3 steps" in text
-    assert "alone, they explain of loss (by rank): " in text
+    assert "what explains loss, one after the other (by rank): depth " in text
 
 
 def test_messages_are_grouped_without_what_differs():
@@ -64,6 +64,20 @@ def test_edges(centre, side):
     assert [which for _, which in at_edge(data)] == ([side] if side else [])
     assert any("widen x" in text for text in suggestions(data)) == (side is not None)
     assert ("lies at its" in explain(data)) == (side is not None)
+
+
+def test_a_parameter_that_does_not_matter_has_no_edge():
+    data = bowl(2000, 0.5)
+    data.columns.append(Column("idle", np.where(data.values[:, 0] < 0.1, 1.0, 0.5), low=0, high=1))
+    assert at_edge(data) == []
+
+
+def test_only_the_first_line_of_a_message_counts():
+    data = bowl(30)
+    data.statuses[:10] = Status.FAILED
+    data.values[:10] = np.nan
+    data.errors = {i: f"ValueError: no\n  in f, line {'x' * i}" for i in range(10)}
+    assert "10 x ValueError: no\n" in explain(data) + "\n"
 
 
 def test_edges_on_a_log_scale():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from thalweg.watch.data import Column
-from thalweg.watch.reduce import best_so_far, effect, thin, wants_log, window
+from thalweg.watch.reduce import best_so_far, effect, effects, thin, wants_log, window
 
 
 @pytest.mark.parametrize("n", [0, 1, 1999, 2000, 2001, 100_000])
@@ -65,3 +65,31 @@ def test_effect_finds_what_matters_and_nothing_else():
     assert np.isnan(effect(Column("x", x[:10]), x[:10]))
     assert effect(Column("c", np.ones(500)), x) == 0
     assert effect(Column("x", x), np.where(z > 0.5, np.nan, x)) > 0.9
+
+
+def test_effects_give_nothing_to_what_only_moved_along():
+    rng = np.random.default_rng(0)
+    x = rng.random(400)
+    along = np.clip(x + rng.normal(0, 0.05, 400), 0, 1)  # as parameters do that converge together
+    other, noise = rng.random(400), rng.random(400)
+    columns = [Column("along", along), Column("noise", noise), Column("x", x), Column("other", other)]
+    values = 10 * x + 2 * other
+    assert effect(columns[0], values) > 0.7
+    found = effects(columns, values)
+    assert list(found)[:2] == ["x", "other"]
+    assert found["x"] > 0.8 and found.get("along", 0) < 0.02 and found.get("noise", 0) < 0.02
+    assert sum(found.values()) <= 1
+
+
+def test_effects_of_little_are_empty():
+    x = np.arange(19.0)
+    assert effects([Column("x", x)], x) == {}
+    assert effects([Column("x", np.arange(50.0))], np.ones(50)) == {}
+    assert effects([], np.arange(50.0)) == {}
+    assert effects([Column("x", np.arange(50.0))], np.where(np.arange(50) < 40, np.nan, 1.0)) == {}
+
+
+def test_effects_of_many_trials_are_cheap():
+    rng = np.random.default_rng(0)
+    columns = [Column(f"x{j}", rng.random(200_000)) for j in range(30)]
+    assert next(iter(effects(columns, columns[7].values ** 2))) == "x7"

@@ -51,6 +51,7 @@ def test_clip_keeps_both_ends():
         (True, "True"),
         (10**20, "1e+20"),
         ("lzma", "lzma"),
+        ([0.1 + 0.2, 1, "a"], "[0.3, 1, a]"),
     ],
 )
 def test_number(value, shown):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.batch import Bytes8, Floats, Ints, Mask, Status
 from .spans import Spans
+from .text import clean
 
 Kind = Literal["float", "integer", "choice", "ordered"]
 
@@ -122,6 +123,13 @@ class RunData:
     def number(self, row: int) -> int:
         """The trial number of a row."""
         return row if self.numbers is None else int(self.numbers[row])
+
+    def searched_by(self) -> str:
+        """The strategy and, where known, why that one: "de: cheap objective"."""
+        reason = clean(self.reason)
+        if not reason or reason.startswith(self.strategy):
+            return reason or clean(self.strategy)
+        return f"{clean(self.strategy)}: {reason}"
 
     def best(self) -> int | None:
         """The row with the best first objective, the earliest of equals; None where no trial is ok."""

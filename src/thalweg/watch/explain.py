@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.batch import Floats, Status
 from .data import Column, RunData
-from .reduce import effect
+from .reduce import effect, effects
 from .suggest import at_edge, suggestions
 from .text import clean, clip, count, number, seconds
 
@@ -54,7 +54,7 @@ def _result(data: RunData) -> list[str]:
 def _strategy(data: RunData) -> list[str]:
     lines = []
     if data.strategy:
-        lines.append(clean(data.strategy) + (f": {clean(data.reason)}" if data.reason else ""))
+        lines.append(data.searched_by())
     repeats = _repeats(data)
     if data.cached:
         share = data.cached / (data.cached + len(data))
@@ -100,8 +100,9 @@ def _failures(data: RunData) -> list[str]:
             )
     if data.violations is not None and (broken := int((data.violations > 0).sum())):
         lines.append(f"{count(broken)} of {count(len(data))} ({broken / len(data):.0%}) violate a constraint")
-    groups = Counter(_shape(message) for message in data.errors.values())
-    first = {_shape(message): message for message in reversed(list(data.errors.values()))}
+    said = [message.split("\n", 1)[0] for message in data.errors.values()]
+    groups = Counter(map(_shape, said))
+    first = {_shape(message): message for message in reversed(said)}
     for shape, amount in groups.most_common(3):
         lines.append(f"{count(amount)} x {clip(first[shape], 140)}")
     if len(groups) > 3:
@@ -156,12 +157,11 @@ def _rates(column: Column, outcome: Floats) -> str:
 
 def _parameters(data: RunData) -> list[str]:
     values = np.where(data.ok, data.values[:, 0], np.nan)
-    scores = {column.name: effect(column, values) for column in data.columns}
-    known = sorted(((score, name) for name, score in scores.items() if not np.isnan(score)), reverse=True)
+    shares = effects(data.columns, values)
     lines = []
-    if known and known[0][0] >= 0.02:
-        shown = ", ".join(f"{clip(name, 28)} {score:.0%}" for score, name in known[:5] if score >= 0.02)
-        lines.append(f"alone, they explain of {clip(data.objectives[0], 28)} (by rank): {shown}")
+    if shares:
+        shown = ", ".join(f"{clip(name, 28)} {share:.0%}" for name, share in shares.items())
+        lines.append(f"what explains {clip(data.objectives[0], 28)}, one after the other (by rank): {shown}")
     for column, side in at_edge(data):
         bound = column.low if side == "lower" else column.high
         lines.append(f"{clip(column.name, 36)} of the best trials lies at its {side} bound {number(bound)}")

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.batch import Floats, Ints, Status
 from ..core.errors import MissingExtra, ProblemError
 from .data import Column, RunData
-from .reduce import best_so_far, effect, thin, wants_log, window
+from .reduce import best_so_far, effect, effects, thin, wants_log, window
 from .text import clip, count, number
 
 INK, MUTED, FAINT, ACCENT, BEST, BAD = "#1f2933", "#616e7c", "#d5dbe1", "#2b6cb0", "#dd6b20", "#c53030"
@@ -308,9 +308,9 @@ def _draw_pareto(axes: Any, data: RunData, i: int, j: int) -> None:
 def _ranked(data: RunData) -> list[Column]:
     """Parameters by how much of the first objective they explain; in their own order while that is unknown."""
     values = np.where(data.ok, data.values[:, 0], np.nan)
-    scores = [effect(column, values) for column in data.columns]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i] if scores[i] == scores[i] else 0.0)
-    return [data.columns[i] for i in order]
+    shares = effects(data.columns, values, steps=PANELS)
+    alone = {column.name: np.nan_to_num(effect(column, values)) for column in data.columns}
+    return sorted(data.columns, key=lambda column: (-shares.get(column.name, 0.0), -alone[column.name]))
 
 
 def _value_scale(axes: Any, data: RunData, objective: int, which: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.batch import Status
 from .data import Column, RunData
+from .reduce import effects
 from .text import clip, count, number
 
 EDGE, NEAR = 0.01, 0.025
@@ -20,8 +21,8 @@ LIGHT = ("de", "sobol", "random")
 
 
 def at_edge(data: RunData) -> list[tuple[Column, str]]:
-    """(column, "lower" | "upper") of numeric parameters whose value is at a bound in the best trial and near it in at
-    least half of the best 2 % (at least 5 trials, so that one lucky trial does not speak alone).
+    """(column, "lower" | "upper") of numeric parameters that explain something and whose value is at a bound in the
+    best trial and near it in at least half of the best 2 % (at least 5 trials: one lucky trial does not speak alone).
     """
     good = np.flatnonzero(data.ok)
     if len(good) < 20:
@@ -29,8 +30,9 @@ def at_edge(data: RunData) -> list[tuple[Column, str]]:
     ranked = good[np.argsort(data.values[good, 0] * data.signs[0], kind="stable")]
     top = ranked[: max(5, len(good) // 50)]
     found = []
+    matter = effects(data.columns, np.where(data.ok, data.values[:, 0], np.nan))
     for column in data.columns:
-        if column.options or not (np.isfinite(column.low) and column.high > column.low):
+        if column.name not in matter or column.options or not (np.isfinite(column.low) and column.high > column.low):
             continue
         unit = column.unit()
         if column.kind == "integer" and column.high - column.low < 4:

@@ -83,14 +83,14 @@ def _nothing(data: RunData) -> str:
     infeasible = int((data.violations > 0).sum()) if data.violations is not None else 0
     if infeasible:
         return f"no feasible trial: {infeasible} of {len(data)} violate a constraint"
-    message = next(iter(data.errors.values()), "")
+    message = next(iter(data.errors.values()), "").split("\n", 1)[0]
     return f"no trial gave a value{f'; the first failure: {clip(message, 120)}' if message else ''}"
 
 
 def _facts(data: RunData) -> list[tuple[str, str]]:
     rows = [("stopped", clean(data.stop_reason or "still running")), ("evaluations", _evaluations(data))]
     if data.strategy:
-        rows.append(("strategy", clean(data.strategy)))
+        rows.append(("strategy", clip(data.searched_by().partition(";")[0], 120)))
     if data.spans is not None:
         wall = f"{seconds(data.spans.wall_s)}: " if data.spans.wall_s > 0 else ""
         rows.append(("time", wall + data.spans.describe()))

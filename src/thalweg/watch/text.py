@@ -63,9 +63,13 @@ def pad(text: str, columns: int, right: bool = False) -> str:
 
 
 def number(value: Any, digits: int = 6) -> str:
-    """A number in `digits` significant digits; other things as `str` shows them; None and NaN as "-"."""
+    """A number in `digits` significant digits, lists of them likewise; other things as `str` shows them; None and NaN
+    as "-".
+    """
     if value is None:
         return "-"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(number(item, digits) for item in value)}]"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int):
