@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
-from driving import finite, mixed, ordered
+from driving import finite, mixed, ordered, run
 
-from thalweg.core.choices import Choice
+from thalweg.core.choices import Choice, Fixed
 from thalweg.core.parameter import Float, Integer
+from thalweg.core.problem import Problem
 from thalweg.core.space import Space
+from thalweg.parts.strategies import make_strategy
 from thalweg.parts.strategies._seen import Seen, row_hashes
 
 
@@ -91,3 +93,13 @@ def test_hashes_tell_rows_apart():
     space = Space({"a": Integer(0, 299), "b": Integer(0, 299), "c": Choice(list("xyz"))})
     points = space.cells(0, space.size)
     assert len(np.unique(row_hashes(points))) == space.size
+
+
+@pytest.mark.parametrize("name", ["random", "sobol", "lhs", "grid", "de", "genetic", "pso"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_smallest_spaces_are_searched_to_the_end(name, count):
+    space = Space({"only": Fixed("this")} if count == 0 else {"c": Choice(list("abc")[:count])})
+    strategy = make_strategy(name)
+    points, _ = run(strategy, Problem(space), lambda p: p.sum(axis=1), 50, batch=2)
+    assert len(points) == max(count, 1)
+    assert strategy.done

@@ -130,6 +130,8 @@ class Seen:
     def _change(rows: Floats, attempt: int, space: Space, rng: np.random.Generator) -> Floats:
         """Rows with some columns changed: first one column by a cell or two, later more and anywhere."""
         n, dimension = rows.shape
+        if not dimension:
+            return rows
         share = (attempt + 0.5) / _TRIES
         changed = rng.random((n, dimension)) < share
         changed[np.arange(n), rng.integers(dimension, size=n)] = True
