@@ -1,0 +1,87 @@
+"""What `import thalweg` costs: CPU milliseconds over an empty interpreter, and which modules come with it.
+
+    python benchmarks/import_time.py [--repetitions 9] [--write]
+
+Every import runs in a process of its own, in turns; user and system time of the child, interpreter start included.
+The first turn fills the file cache and is not counted. Bar: 120 ms over an empty interpreter, no SciPy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import _timing  # first: pins BLAS threads
+
+PACKAGES = ("", "numpy", "thalweg", "scipy.optimize", "cmaes", "optuna")
+BAR_MS = 120.0
+HEAVY = ("scipy", "asyncio", "apsw", "msgspec", "psutil", "rich", "cloudpickle", "click", "multiprocessing", "sqlite3")
+
+
+def cpu_ms(package: str) -> float:
+    """CPU milliseconds of a fresh interpreter that imports `package`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {package}" if package else "pass"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
+
+
+def modules(package: str) -> list[str]:
+    """The modules that are loaded after the import."""
+    code = f"import json, sys\nbefore = set(sys.modules)\nimport {package or 'sys'}\nprint(json.dumps(sorted(set(sys.modules) - before)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=dict(os.environ))
+    return list(json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/import-time.md")
+    given = parser.parse_args()
+    seen: dict[str, list[float]] = {name: [] for name in PACKAGES}
+    for turn in range(given.repetitions + 1):
+        for name in PACKAGES:
+            spent = cpu_ms(name)
+            if turn:
+                seen[name].append(spent)
+    empty = min(seen[""])
+    middle = _timing.median(seen[""])
+    body = []
+    loaded = {name: modules(name) for name in PACKAGES}
+    for name in PACKAGES:
+        least, usual = min(seen[name]) - empty, _timing.median(seen[name]) - middle
+        bar = f" ({'within' if usual <= BAR_MS else 'over'} {BAR_MS:.0f})" if name == "thalweg" else ""
+        label = name or f"empty interpreter ({middle:.0f} ms)"
+        body.append([label, f"{usual:.0f}{bar}", f"{least:.0f}", str(len(loaded[name]) if name else 0)])
+    ours = loaded["thalweg"]
+    roots = sorted({item.partition(".")[0] for item in ours} - set(sys.stdlib_module_names))
+    heavy = [item for item in HEAVY if item in ours]
+    own = [item for item in ours if item.startswith("thalweg")]
+    text = "\n".join(
+        [
+            "# What importing costs",
+            "",
+            f"CPU milliseconds over an empty interpreter: median and minimum of {given.repetitions} interleaved runs.",
+            "",
+            _timing.table(["", "median", "minimum", "modules"], body),
+            "",
+            f"`import thalweg` loads {len(ours)} modules, {len(own)} of them its own; beside the standard library only: "
+            f"{', '.join(roots)}. Of the heavy ones ({', '.join(HEAVY)}): {', '.join(heavy) or 'none'}.",
+            "",
+            f"Measured on {_timing.where('numpy', 'scipy', 'optuna', 'cmaes')}. Reproduce with:",
+            "",
+            "```",
+            "pip install -e . -r benchmarks/requirements.txt",
+            f"python benchmarks/import_time.py --repetitions {given.repetitions}",
+            "```",
+        ]
+    )
+    _timing.publish("import-time.md", text, given.write)
+
+
+if __name__ == "__main__":
+    main()
