@@ -114,11 +114,11 @@ class Strategy(ABC):
             StrategyError: the abilities do not cover the problem.
         """
         self._check(problem, budget)
-        options = self.__dict__.get("_options")
+        options = self.__dict__.get("_option_names")
         if options is not None:
             for name in [key for key in vars(self) if key not in options]:
                 delattr(self, name)
-        self._options = frozenset(vars(self)) | {"_options"}
+        self._option_names = frozenset(vars(self)) | {"_option_names"}
         self.problem = problem
         self.budget = budget
         self.dimension = problem.space.dimension
@@ -145,6 +145,7 @@ class Strategy(ABC):
     def ask(self, n: int) -> Proposals:
         """0..n proposals; none means "tell me something first", unless `done`."""
         self._must_be_started("ask")
+        n = max(n, 0)
         drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
         draft = drafted if isinstance(drafted, Draft) else Draft(drafted)
         # a copy: what a strategy gives away must not change with its own arrays
@@ -183,15 +184,15 @@ class Strategy(ABC):
         own = set(tickets)
         if FOREIGN in own:
             foreign = answers.tickets == FOREIGN
-            self._take(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
+            self._settle(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
             if not foreign.all():
                 self.learn(answers.rows(~foreign))
             self.absorb(answers.rows(foreign))
         else:
-            self._take(own, len(tickets))
+            self._settle(own, len(tickets))
             self.learn(answers)
 
-    def _take(self, own: set[int], count: int) -> None:
+    def _settle(self, own: set[int], count: int) -> None:
         if len(own) != count or not own <= self._pending:
             wrong = sorted(own - self._pending)[:5]
             raise OutOfOrder(
