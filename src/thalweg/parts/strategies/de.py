@@ -259,7 +259,7 @@ class DE(Generational):
         merit = answers.merit()
         self.told += len(merit)
         if not self.size:
-            self._settle(answers, merit, slots)
+            self._found(answers, merit, slots)
         elif len(merit) == self.size:
             self._select(slice(0, self.size), answers.points, merit)
         else:
@@ -269,7 +269,7 @@ class DE(Generational):
         if self.restarts and self._collapsed():
             self._start_run()
 
-    def _settle(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:
+    def _found(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:
         """The first population: guests, and answered rows (those without an answer yet stand in without merit)."""
         rows, first = self._brood.copy(), np.full(len(self._brood), np.inf)
         rows[slots], first[slots] = answers.points, merit
