@@ -27,6 +27,8 @@ class History:
     def __init__(self, space: Space, signs: Floats, constrained: bool) -> None:
         self.space, self.signs, self.constrained = space, signs, constrained
         self.n = 0
+        self.opened = 0
+        """How many trials there are: numbers have gaps where rows were given back."""
         self.index: dict[bytes, int] = {}
         self.components: dict[int, dict[str, Any]] = {}
         self.errors: dict[int, str] = {}
@@ -76,6 +78,7 @@ class History:
         if source != "strategy":
             self.sources.update(dict.fromkeys(range(first, last), source))
         self.n = max(self.n, last)
+        self.opened += last - first
 
     def finish(self, numbers: Ints, outcomes: Outcomes, started: float, attempts: int) -> None:
         """The rows `numbers` ended with `outcomes`."""
@@ -119,6 +122,7 @@ class History:
         self.attempts[numbers] = [min(item.attempt, 127) for item in trials]
         self.replicates[numbers] = [item.replicate for item in trials]
         self.n = max(self.n, top)
+        self.opened += len(trials)
         for item in trials:
             self._load_rare(item)
         keys = self.space.keys(reals)
@@ -151,6 +155,7 @@ class History:
             self.tickets[number] = -1
             self.replicates[number] = 0
         gone = set(numbers)
+        self.opened -= len(gone)
         while self.n and self.n - 1 in gone:
             self.n -= 1
 
