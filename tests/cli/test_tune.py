@@ -55,10 +55,10 @@ def test_help_lists_commands_without_importing_them() -> None:
 def test_improvement_and_none_have_their_own_exit_codes() -> None:
     better = tune("-b", "30", "--default", "x=20 y=3")
     assert better.exit_code == 0, better.output
-    assert "of preset default: -" in better.output
+    assert "against preset default: loss " in better.output
     same = tune("-b", "30", "--default", "x=7 y=1", "--name", "other")
     assert same.exit_code == 3, same.output
-    assert "nothing better than preset default (1)" in same.output
+    assert "against preset default: nothing better was found" in same.output
     assert Path("thalweg.db").is_file()
 
 
@@ -66,7 +66,7 @@ def test_the_winner_can_be_pasted_into_a_shell() -> None:
     result = tune("-b", "40", "--default", "x=20 y=3")
     lines = result.output.splitlines()
     pasted = lines[lines.index("# best") + 1]
-    loss = float(next(line for line in lines if line.startswith("loss: ")).split()[1])
+    loss = float(next(line for line in lines if line.startswith("against preset")).split()[4])
     assert float(subprocess.run(["sh", "-c", pasted], capture_output=True, check=True, text=True).stdout) == loss
 
 

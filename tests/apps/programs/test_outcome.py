@@ -41,7 +41,7 @@ def test_one_objective() -> None:
         ("older", 400.0, 150.0, 2, -0.625),
     ]
     text = outcome.text()
-    assert "bytes: 150 against 200 of preset old: -25.000% (trial 2)" in text
+    assert "against preset old: bytes 150 instead of 200: -25.000% (trial 2)" in text
     assert "\ntrue 3\n" in text
     assert json.loads(json.dumps(outcome.as_dict()))["best"]["command"] == "true 3"
 
@@ -51,7 +51,7 @@ def test_nothing_better_than_the_preset_is_said_so() -> None:
     outcome = judge(made, Result([trial(0, 1, 200.0), trial(1, 5, 200.0), trial(2, 6, 201.0)]))
     assert not outcome.improved
     assert outcome.gains[0].change == 0.0
-    assert "nothing better than preset old (200)" in outcome.text()
+    assert "against preset old: nothing better was found" in outcome.text()
 
 
 def test_maximised_objectives_gain_upwards() -> None:
@@ -79,6 +79,8 @@ def test_several_objectives_compare_at_no_worse_others() -> None:
         ("q", "bytes"): (1, 0.0),
         ("q", "cpu2"): (1, 0.0),
     }
+    assert "against preset p: bytes 90 instead of 100 at no worse cpu2: -10.000% (trial 3)\n" in outcome.text()
+    assert "against preset q: nothing better was found\n" in outcome.text()
     only_tradeoffs = judge(made, Result([trials[0], trials[1], trials[2], trials[4]]))
     assert not only_tradeoffs.improved
 

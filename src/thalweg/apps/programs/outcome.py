@@ -131,23 +131,25 @@ class Outcome:
         return ", ".join(f"{name} {_number(value)}" for name, value in zip(self.names, trial.values, strict=True))
 
     def _gain_lines(self) -> list[str]:
-        lines = []
-        usable = [trial for trial in self.presets.values() if trial is not None and trial.ok]
-        main = {trial.number for trial in _front(usable, {trial.number: self._signed(trial) for trial in usable})}
+        """One line per preset that no other one beats (of a few presets: per preset)."""
+        usable = {name: trial for name, trial in self.presets.items() if trial is not None and trial.ok}
+        signed = {trial.number: self._signed(trial) for trial in usable.values()}
+        main = {trial.number for trial in _front(list(usable.values()), signed)}
+        shown = [name for name, trial in usable.items() if len(usable) <= _FEW or trial.number in main]
+        return [self._gain_line(name) for name in shown]
+
+    def _gain_line(self, preset: str) -> str:
+        several = len(self.names) > 1
+        parts = []
         for gain in self.gains:
-            preset = self.presets[gain.preset]
-            if len(usable) > _FEW and preset is not None and preset.number not in main:
-                continue  # beaten by another preset: the table has its values, `as_dict` its gain
-            others = [name for name in self.names if name != gain.objective]
-            at = f" at no worse {' and '.join(others)}" if others else ""
-            if gain.change == 0:
-                lines.append(f"{gain.objective}: nothing better than preset {gain.preset} ({_number(gain.before)}){at}")
-            else:
-                lines.append(
-                    f"{gain.objective}: {_number(gain.after)} against {_number(gain.before)} of preset {gain.preset}"
-                    f"{at}: {gain.change:+.3%} (trial {gain.trial})"
+            if gain.preset == preset and gain.change != 0:
+                others = " and ".join(name for name in self.names if name != gain.objective)
+                at = f" at no worse {others}" if several else ""
+                parts.append(
+                    f"{gain.objective} {_number(gain.after)} instead of {_number(gain.before)}{at}: "
+                    f"{gain.change:+.3%} (trial {gain.trial})"
                 )
-        return lines
+        return f"against preset {preset}: " + ("; ".join(parts) or "nothing better was found")
 
     def _nothing(self) -> str:
         failed = Counter(trial.error for trial in self.trials if trial.status is Status.FAILED)

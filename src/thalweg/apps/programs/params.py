@@ -131,14 +131,13 @@ def _options(text: str, body: str, at: int, kind: str) -> dict[str, Any]:
 
 
 def _value(word: str) -> Any:
-    """An int, a float, or the word itself."""
-    for kind in (int, float):
-        try:
-            if "_" not in word:
-                return kind(word)
-        except ValueError:
-            continue
-    return word
+    """An int, a float, or the word itself ("inf" and "nan" are words)."""
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", word, re.ASCII):
+        return word
+    try:
+        return int(word)
+    except ValueError:
+        return float(word)
 
 
 def _build(text: str, name: str, kind: str, items: list[Any], options: dict[str, Any]) -> Parameter:
