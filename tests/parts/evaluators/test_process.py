@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import textwrap
 import threading
 import time
 import types
+from typing import Annotated
 
 import numpy as np
 import psutil
@@ -16,6 +18,7 @@ import pytest
 from thalweg.core.batch import Status
 from thalweg.core.errors import EvaluatorError
 from thalweg.core.evaluator import Job
+from thalweg.core.parameter import Float
 from thalweg.core.problem import Problem
 from thalweg.core.space import Space
 from thalweg.core.target import Target
@@ -214,6 +217,27 @@ def test_a_hang_is_killed_at_the_deadline():
     assert (
         run(behaviours.behave, body, problem=behaviours.problem()) < 20.0
     )  # measured: 0.11 s; a bound for busy machines
+
+
+def test_a_hang_before_the_first_row_is_seen():
+    @dataclasses.dataclass
+    class Params:
+        x: Annotated[float, Float(0, 1)]
+
+        def __post_init__(self):
+            time.sleep(600)
+
+    async def body(evaluator):
+        sent = evaluator.prepare(jobs(3))
+        await evaluator.ready(sent)
+        task = asyncio.ensure_future(evaluator.evaluate(sent))
+        await asyncio.sleep(0.05)
+        assert not task.done(), task.exception()
+        assert evaluator.running_s(sent) >= 0.02 and not len(evaluator.finished(sent))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(lambda params: params.x, body, problem=Problem(Space(Params)))
 
 
 def test_results_larger_than_the_journal_travel():

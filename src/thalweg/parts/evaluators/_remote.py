@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from time import perf_counter
 
 from ...core.errors import EvaluatorError
 from ...core.evaluator import Job, Outcomes
@@ -202,7 +203,7 @@ class Remote:
     async def run(self, message: bytes, job: Job) -> bool:
         """Send a job and wait: True when it is done, False when the worker has ended (nothing of it is left then)."""
         loop = asyncio.get_running_loop()
-        self.journal.reset()
+        self.journal.reset(perf_counter())
         self._extras.clear()
         if self._gone:  # it ended while it was idle
             return False

@@ -30,6 +30,7 @@ _MORE, _LAST = b"\x01", b"\x00"
 
 _HEADER = struct.Struct("qqqqd")  # started, finished, log bytes, exit status, when the running row began
 _RUNNING = struct.Struct("q")
+_BEGAN = struct.Struct("d")
 _EXIT_AT = 24
 _ROWS_AT = 64
 _LOG_BYTES = 1 << 20
@@ -119,15 +120,19 @@ class Journal:
         os.ftruncate(descriptor, _ROWS_AT + MOST * (3 + objectives) * 8 + _LOG_BYTES)
         return cls(descriptor, objectives), descriptor
 
-    def reset(self) -> None:
-        """Before a job is sent."""
+    def reset(self, now: float = 0.0) -> None:
+        """Before a job is sent (at `time.perf_counter()` = now)."""
         self._log_used = 0
-        _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, 0.0)
+        _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, now)
 
     def begin(self, row: int, now: float) -> None:
         """The worker begins row `row` (at `time.perf_counter()` = now, one clock for all processes)."""
-        struct.pack_into("d", self._memory, 32, now)
+        self.touch(now)
         _RUNNING.pack_into(self._memory, 0, row + 1)
+
+    def touch(self, now: float) -> None:
+        """Something new began: a row, or what comes after the last one."""
+        _BEGAN.pack_into(self._memory, 32, now)
 
     def write(self, index: int, row: Row, seconds: float) -> bytes | None:
         """The worker finished row `index`; gives the extras when they do not fit and have to be sent."""

@@ -133,6 +133,7 @@ class _Worker:
             self._keep(index, row, now - before)
             if row.values[0] <= job.goal or now >= job.stop_at:
                 break
+        journal.touch(now)
         _flush()
         _send(self.channel, DONE)
 

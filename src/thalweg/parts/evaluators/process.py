@@ -175,11 +175,16 @@ class Process(Evaluator):
         return Outcomes.failed(0, len(opened(self._target).problem.objectives), "")
 
     def running_s(self, prepared: Any) -> float:
-        """Seconds the row a job is in has been running; 0 when none is."""
-        if prepared.remote is None:
+        """Seconds the row a job is in has been running; 0 between rows.
+
+        Decoding before the first row, and flushing output after the last, count too: both can block.
+        """
+        sent: Sent = prepared
+        if sent.remote is None:
             return 0.0
-        started, done, _, began = prepared.remote.journal.state
-        return max(0.0, perf_counter() - began) if started > done else 0.0
+        started, done, _, began = sent.remote.journal.state
+        busy = started > done or started == 0 or done == min(len(sent.job), MOST)
+        return max(0.0, perf_counter() - began) if busy else 0.0
 
     def _take(self) -> Remote:
         if self._idle:
