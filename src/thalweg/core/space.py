@@ -159,7 +159,7 @@ class Space:
         """n dicts, arrays (D,) or typed objects, as the objective wants them; inactive ones are absent (or None)."""
         if self.kind == "array":
             return list(reals.copy())
-        if self._plain:
+        if self._plain and self.type is None:
             names = self.names
             return [dict(zip(names, row, strict=True)) for row in reals.tolist()]
         if active is None and self._conditions:
@@ -223,23 +223,42 @@ class Space:
         """
         reals = np.full((len(given), self.dimension), np.nan)
         for row, item in enumerate(given):
-            self._fill(reals[row], self._as_dict(item), "code")
+            self._fill(reals[row], self._as_dict(item))
         self._check_given(reals, given)
         return reals
 
     def from_labels(self, given: Sequence[Mapping[str, Any]]) -> Floats:
-        """Reals (n, D) of what `to_labels` gave."""
+        """Reals (n, D) of what `to_labels` gave.
+
+        Raises:
+            SpaceError: an option that is gone, or a missing, unknown or impossible value.
+        """
         reals = np.full((len(given), self.dimension), np.nan)
-        if self._plain and given:
-            try:
-                reals[:] = [[item[name] for name in self.names] for item in given]
-                return reals
-            except (KeyError, ValueError, TypeError):
-                pass  # the slow way says what is wrong
-        for row, item in enumerate(given):
-            self._fill(reals[row], item, "from_label")
+        found = 0
+        for name, block in self.blocks:
+            parameter = self.parameters[name]
+            rows = [row for row, item in enumerate(given) if name in item]
+            found += len(rows)
+            if rows:
+                try:
+                    reals[rows, block] = parameter.from_labels([given[row][name] for row in rows])
+                except SpaceError as error:
+                    raise SpaceError(f"parameter {name!r}: {error}") from None
+            if len(rows) < len(given) and parameter.width and parameter.when is None:
+                self._refuse_missing(name, next(item for item in given if name not in item))
+        if found < sum(map(len, given)):
+            for item in given:
+                self._refuse_unknown(item)
         self._drop_inactive(reals, given)
         return reals
+
+    def _refuse_missing(self, name: str, item: Mapping[str, Any]) -> None:
+        raise SpaceError(f"parameter {name!r} is missing; the point has {list(item)}")
+
+    def _refuse_unknown(self, item: Mapping[str, Any]) -> None:
+        unknown = [name for name in item if name not in self.parameters]
+        if unknown:
+            raise SpaceError(f"{unknown} are not parameters of this space; it has {list(self.names)}")
 
     def _as_dict(self, item: Any) -> Mapping[str, Any]:
         if isinstance(item, Mapping):
@@ -259,19 +278,17 @@ class Space:
             isinstance(parameter, (Choice, Fixed)) and any(item is None for item in parameter.items.objects)
         )
 
-    def _fill(self, row: Floats, item: Mapping[str, Any], method: str) -> None:
-        unknown = [name for name in item if name not in self.parameters]
-        if unknown:
-            raise SpaceError(f"{unknown} are not parameters of this space; it has {list(self.names)}")
+    def _fill(self, row: Floats, item: Mapping[str, Any]) -> None:
+        self._refuse_unknown(item)
         for name, block in self.blocks:
             parameter = self.parameters[name]
             if name in item:
                 try:
-                    row[block] = getattr(parameter, method)(item[name])
+                    row[block] = parameter.code(item[name])
                 except SpaceError as error:
                     raise SpaceError(f"parameter {name!r}: {error}") from None
             elif parameter.width and parameter.when is None:
-                raise SpaceError(f"parameter {name!r} is missing; the point has {list(item)}")
+                self._refuse_missing(name, item)
 
     def _check_given(self, reals: Floats, given: Sequence[Any]) -> None:
         active = self._drop_inactive(reals, given)
