@@ -336,6 +336,26 @@ def test_labels_of_an_active_parameter_may_not_be_missing():
         space.from_labels([{"kind": "b"}])
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([{"n": 3, "s": 0.3, "kind": "a"}, {"n": 3}], r"parameter 's' is missing; the point has \['n'\]"),
+        ([{"n": 3, "s": 0.3, "kind": "c"}], r"parameter 'kind': Choice: stored option 'c' is not one of"),
+        ([{"n": 30, "s": 0.3, "kind": "a"}], r"parameter 'n': 30 is outside \[1, 9\]"),
+        ([{"n": 3.5, "s": 0.3, "kind": "a"}], r"parameter 'n': a whole number is expected, got 3.5"),
+        ([{"n": 3, "s": 0.35, "kind": "a"}], r"parameter 's': 0.35 is not on the grid"),
+        ([{"n": True, "s": 0.3, "kind": "a"}], r"parameter 'n': value: a number is expected, got True"),
+        ([{"n": 3, "s": 0.3, "kind": "a", "z": 1}], r"\['z'\] are not parameters of this space"),
+    ],
+)
+def test_stored_labels_are_checked(labels, message):
+    space = Space({"n": Integer(1, 9), "s": Float(0, 1, step=0.1), "kind": ["a", "b"]})
+    with pytest.raises(SpaceError, match=message):
+        space.from_labels(labels)
+    assert space.from_labels([{"n": 3, "s": 0.1 + 0.2, "kind": "b"}]).tolist() == [[3.0, 0.3, 1.0]]
+    assert space.from_labels([]).shape == (0, 3)
+
+
 def test_defaults_are_a_point_or_nothing():
     space = Space({"a": Float(0, 1, default=0.5), "b": Boolean(default=False), "c": Integer(1, 3, default=2, when="b")})
     assert space.defaults == {"a": 0.5, "b": False, "c": 2}

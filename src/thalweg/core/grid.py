@@ -35,7 +35,10 @@ class Grid(ABC):
     def nearest(self, real: float) -> float | None:
         """The number that people mean by `real`: the one next to it if only rounding separates them; else None."""
         index = self.index(np.array([real]))
-        low, here, high = (float(self.at(np.clip(index + k, 0, self.levels - 1))[0]) for k in (-1, 0, 1))
+        here = float(self.at(index)[0])
+        if here == real:
+            return here
+        low, high = (float(self.at(np.clip(index + k, 0, self.levels - 1))[0]) for k in (-1, 1))
         gap = max(high - here, here - low)
         return here if abs(here - real) <= 1e-9 * gap + 4 * math.ulp(real) else None
 
@@ -60,11 +63,13 @@ class StepGrid(Grid):
     """low + k * step, up to high."""
 
     def __init__(self, low: float, high: float, step: float) -> None:
-        if step <= 0 or (step > (high - low) * (1 + 1e-9) and high > low):
+        cells = (high - low) / step if step > 0 else 0.0
+        # the bounds were rounded to floats: 32768.001 - 32768 is a little less than 0.001
+        slack = min(1e-9 + 2 * math.ulp(max(abs(low), abs(high))) / step, 0.4) if step > 0 else 0.0
+        if step <= 0 or (cells + slack < 1 and high > low):
             raise SpaceError(f"Float: a step lies in (0, high - low] = (0, {high - low}], got {step}")
         self.low, self.high, self.step = low, high, step
-        cells = (high - low) / step
-        self.levels = self._count(math.floor(cells + max(1e-9, cells * 4e-16)) + 1, f"step={step}")
+        self.levels = self._count(math.floor(cells + slack) + 1, f"step={step}")
         # a low such as 0.1 + 0.2 must not put its noise into every value, so few decimals are kept where few are meant
         decimals = max(_decimals(step), min(_decimals(low), 15))
         self.decimals = decimals if decimals <= _EXACT_TEN else None

@@ -103,6 +103,14 @@ class Parameter(ABC):
         """`width` reals of what `labels` gave."""
         return self.code(label)
 
+    def from_labels(self, labels: list[Any]) -> Floats:
+        """(n, width) reals of n labels.
+
+        Raises:
+            SpaceError: a label that names nothing here.
+        """
+        return np.array([self.from_label(item) for item in labels], dtype=np.float64).reshape(len(labels), self.width)
+
     @abstractmethod
     def spec(self) -> dict[str, Any]:
         """Plain data that describes it (see `Space.spec`)."""
@@ -191,6 +199,18 @@ class _Number(Parameter):
         if not self.low <= real <= self.high:
             raise SpaceError(f"{value!r} is outside [{self._show(self.low)}, {self._show(self.high)}]")
         return real
+
+    def from_labels(self, labels: list[Any]) -> Floats:
+        if self.size is None and {*map(type, labels)} <= {float, int}:
+            reals = np.array(labels, dtype=np.float64) + 0.0
+            inside = bool(((reals >= self.low) & (reals <= self.high)).all())
+            if inside and np.array_equal(self._nearest(reals), reals):
+                return reals[:, None]
+        return super().from_labels(labels)  # one at a time: near misses of the grid, and errors
+
+    @abstractmethod
+    def _nearest(self, reals: Floats) -> Floats:
+        """The allowed values next to reals inside the bounds."""
 
     def _show(self, real: float) -> str:
         return repr(real)
@@ -291,6 +311,9 @@ class Float(_Number):
             return meant
         return real
 
+    def _nearest(self, reals: Floats) -> Floats:
+        return reals if self._grid is None else self._grid.at(self._grid.index(reals))
+
     def cells(self, index: NDArray[Any]) -> Floats:
         if self._grid is None:
             if self.low == self.high:
@@ -385,6 +408,9 @@ class Integer(_Number):
     def column(self, reals: Floats) -> NDArray[Any]:
         whole = reals.astype(np.int64)
         return whole[:, 0] if self.size is None else whole
+
+    def _nearest(self, reals: Floats) -> Floats:
+        return self.low + np.floor((reals - self.low) / self.step) * self.step
 
     def cells(self, index: NDArray[Any]) -> Floats:
         return self.low + _unravel(index, self._levels, self.width) * self.step
