@@ -46,7 +46,7 @@ FAST: list[Gate] = [
 FULL: list[Gate] = [
     ("de", "ellipsoid", 5, 500, 0.005),
     ("de", "ackley", 10, 1500, 0.05),
-    ("de", "schwefel", 5, 1000, 0.1),
+    ("de", "schwefel", 5, 1000, 0.4),
     ("de", "mixed_bowl", None, 250, 0.001),
     ("de", "conditional_bowl", None, 250, 0.01),
     ("de", "pressure_vessel", None, 500, 0.15),

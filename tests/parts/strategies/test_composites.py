@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from _doubles import PROBLEM, Listener, answer, foreign, turn
 
+from thalweg.core import plain
 from thalweg.core.errors import StrategyError
 from thalweg.parts.strategies._composite import Archive
 from thalweg.parts.strategies.chain import Chain
@@ -244,6 +247,26 @@ def test_a_strategy_that_raises_is_replaced_and_nothing_is_lost(where):
     assert "RuntimeError" in chain.events[0]["reason"]
     assert "Listener" in chain.why
     assert "fallback" in chain.why
+
+
+def test_a_state_taken_after_a_fallback_continues_with_the_replacement():
+    def made():
+        return Chain(Listener(fail_at=4), "de")
+
+    first, twin = made(), made()
+    for chain in (first, twin):
+        chain.start(PROBLEM, 0, 60)
+    for _ in range(6):
+        turn(first, 3)
+    assert len(first.events) == 1
+    twin.restore(plain.decode(json.loads(json.dumps(plain.encode(first.state())))))
+    assert twin.events == first.events
+    for _ in range(6):
+        ours, theirs = first.ask(4), twin.ask(4)
+        assert np.array_equal(ours.points, theirs.points)
+        if len(ours):
+            first.tell(answer(ours))
+            twin.tell(answer(theirs))
 
 
 def test_a_strategy_that_does_not_suit_the_problem_is_passed_over():

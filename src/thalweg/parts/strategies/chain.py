@@ -45,6 +45,7 @@ class Chain(Composite):
         while True:
             if reason:
                 self.events.append({"kind": "fallback", "reason": reason})
+                self.runs[self.link] = 0  # out for good: a state need not hold what is broken
             if self.link == len(self.children) - 1:
                 reasons = "; ".join(str(event["reason"]) for event in self.events)
                 raise StrategyError(f"Chain: no strategy is left: {reasons}")
