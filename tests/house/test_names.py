@@ -37,15 +37,26 @@ def _assigned(found):
                     yield item.lineno, item.attr
 
 
+def redefined(path):
+    """(line, name) of every private method in a class that has a base."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef) and node.bases:
+            for item in node.body:
+                function = isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
+                if function and item.name.startswith("_") and not item.name.startswith("__"):
+                    yield item.lineno, item.name
+
+
 def hidden(package):
-    """Attributes that hide a method of the seam: `self.name = 3` where the base calls `self.name()`."""
+    """What hides a method of the seam by accident: `self.name = 3` where the base calls `self.name()`, or a private
+    method of the same name.
+    """
     found = []
     for folder, (seam, name) in SEAMS.items():
         taken = methods(package / seam, name)
         for path in sources(package / folder):
-            found += [
-                f"{path.relative_to(package)}:{line}: self.{item}" for line, item in assigned(path) if item in taken
-            ]
+            own = [*assigned(path), *redefined(path)]
+            found += [f"{path.relative_to(package)}:{line}: {item}" for line, item in own if item in taken]
     return found
 
 
@@ -66,7 +77,12 @@ def test_a_hidden_method_is_found(tmp_path):
     (tmp_path / "parts/stores/a.py").write_text(
         "class A(B):\n    def f(self):\n        self.b: int = 2\n        self.b.c = 2\n"
     )
-    assert hidden(tmp_path) == ["parts/strategies/a.py:3: self._mine", "parts/stores/a.py:3: self.b"]
+    (tmp_path / "parts/stopping/a.py").write_text("class A(B):\n    def _mine(self): ...\n    def b(self): ...\n")
+    assert hidden(tmp_path) == [
+        "parts/strategies/a.py:3: _mine",
+        "parts/stores/a.py:3: b",
+        "parts/stopping/a.py:2: _mine",
+    ]
 
 
 @pytest.mark.parametrize("pattern", ["test_*.py"])

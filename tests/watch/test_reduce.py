@@ -60,8 +60,9 @@ def test_effect_finds_what_matters_and_nothing_else():
     assert effect(Column("x", x), (x - 0.5) ** 2) > 0.85  # not monotone
     assert effect(Column("z", z), (x - 0.5) ** 2) < 0.03
     assert effect(Column("kind", kind, "choice", options=("a", "b", "c")), kind == 1) > 0.9
-    off = np.where(kind == 1, x, np.nan)
-    assert effect(Column("off", off), (kind == 1).astype(float)) > 0.9  # being inactive is what matters
+    off = Column("off", np.where(kind == 1, x, np.nan))
+    assert effect(off, (kind == 1).astype(float)) == 0  # being inactive is the doing of what it depends on
+    assert effect(off, np.where(kind == 1, x, 0.5)) > 0.9
     assert np.isnan(effect(Column("x", x[:10]), x[:10]))
     assert effect(Column("c", np.ones(500)), x) == 0
     assert effect(Column("x", x), np.where(z > 0.5, np.nan, x)) > 0.9
@@ -79,6 +80,18 @@ def test_effects_give_nothing_to_what_only_moved_along():
     assert list(found)[:2] == ["x", "other"]
     assert found["x"] > 0.8 and found.get("along", 0) < 0.02 and found.get("noise", 0) < 0.02
     assert sum(found.values()) <= 1
+
+
+def test_effects_credit_the_parameter_that_switches():
+    rng = np.random.default_rng(0)
+    kind, x = rng.integers(0, 3, 600).astype(float), rng.random(600)
+    columns = [
+        Column("inner", np.where(kind == 1, x, np.nan)),
+        Column("kind", kind, "choice", options=("a", "b", "c")),
+        Column("other", rng.random(600)),
+    ]
+    found = effects(columns, np.where(kind == 1, 10 + x, x * 0.001))
+    assert next(iter(found)) == "kind" and found["inner"] > 0.02 and "other" not in found
 
 
 def test_effects_of_little_are_empty():

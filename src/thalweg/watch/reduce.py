@@ -56,15 +56,14 @@ def wants_log(values: Floats) -> bool:
 
 def effect(column: Column, values: Floats) -> float:
     """The share of the variance of the ranks of (n,) `values` (NaN: none) that the parameter alone explains, 0 to 1:
-    the correlation ratio over 8 equally filled cells (choices: the options; inactive: a cell of its own), less what
-    chance gives (epsilon squared, T. L. Kelley, PNAS 21 (1935) 554, doi:10.1073/pnas.21.9.554). NaN for fewer than 20
-    values.
+    the correlation ratio over 8 equally filled cells (choices: the options), less what chance gives (epsilon squared,
+    T. L. Kelley, PNAS 21 (1935) 554, doi:10.1073/pnas.21.9.554). Where it was inactive it explains nothing: that is
+    the doing of the parameter it depends on. NaN for fewer than 20 values.
     """
     use = np.isfinite(values)
     if use.sum() < 20:
         return float("nan")
-    ranks = _mid_ranks(values[use])
-    return _share(_cells(column.values[use]), ranks - ranks.mean())
+    return _share(_cells(column.values[use]), _centred_ranks(values[use]))[0]
 
 
 def effects(columns: list[Column], values: Floats, steps: int = 6) -> dict[str, float]:
@@ -77,49 +76,56 @@ def effects(columns: list[Column], values: Floats, steps: int = 6) -> dict[str, 
     if len(use) < 20:
         return {}
     use = use[np.linspace(0, len(use) - 1, min(len(use), 5000)).astype(np.int64)]
-    rest = _mid_ranks(values[use])
-    rest -= rest.mean()
+    rest = _centred_ranks(values[use])
     whole = float((rest**2).sum())
     cells = {column.name: _cells(column.values[use]) for column in columns}
     found: dict[str, float] = {}
     while whole > 0 and cells and len(found) < steps:
         left = float((rest**2).sum()) / whole
-        name = max(cells, key=lambda item: _share(cells[item], rest))
-        share = _share(cells[name], rest) * left
-        if share < 0.01:
+        name = max(cells, key=lambda item: _share(cells[item], rest)[0])
+        share, explained = _share(cells.pop(name), rest)
+        if share * left < 0.01:
             break
-        found[name] = share
-        cell = cells.pop(name)
-        rest = rest - (np.bincount(cell, rest) / np.bincount(cell))[cell]
+        found[name] = share * left
+        rest = rest - explained
     return found
 
 
 def _cells(x: Floats, cells: int = 8) -> Ints:
-    """(n,) the cell of each value, numbered from 0 without gaps; NaN has one of its own."""
+    """(n,) the cell of each value, numbered from 0 without gaps; -1 for NaN."""
     known = np.isfinite(x)
     seen = np.unique(x[known])
     if len(seen) > cells:
         edges = np.quantile(x[known], np.linspace(0, 1, cells + 1)[1:-1])
-        cell = np.searchsorted(edges, x, side="right")
+        cell = np.searchsorted(edges, x[known], side="right")
     else:
-        cell = np.searchsorted(seen, x)
-    return np.unique(np.where(known, cell, -1), return_inverse=True)[1].astype(np.int64)
+        cell = np.searchsorted(seen, x[known])
+    result = np.full(len(x), -1)
+    result[known] = np.unique(cell, return_inverse=True)[1]
+    return result
 
 
-def _share(cell: Ints, centred: Floats) -> float:
-    """Epsilon squared of the cells for values (n,) with mean 0."""
+def _share(cell: Ints, centred: Floats) -> tuple[float, Floats]:
+    """(epsilon squared of the cells for values (n,) with mean 0, the part of each value that they explain)."""
+    explained = np.zeros(len(cell))
+    known = cell >= 0
+    cell, values = cell[known], centred[known]
     sizes = np.bincount(cell)
     n, groups = len(cell), len(sizes)
     total = float((centred**2).sum())
     if groups < 2 or n <= groups or total <= 0:
-        return 0.0
-    between = float((np.bincount(cell, centred) ** 2 / sizes).sum())
-    chance = (groups - 1) * (total - between) / (n - groups)
-    return max(0.0, (between - chance) / total)
+        return 0.0, explained
+    values = values - values.mean()
+    means = np.bincount(cell, values) / sizes
+    between = float((sizes * means**2).sum())
+    chance = (groups - 1) * (float((values**2).sum()) - between) / (n - groups)
+    explained[known] = means[cell]
+    return max(0.0, (between - chance) / total), explained
 
 
-def _mid_ranks(values: Floats) -> Floats:
-    """(n,) ranks; equal values share the mean of theirs."""
+def _centred_ranks(values: Floats) -> Floats:
+    """(n,) ranks less their mean; equal values share the mean of theirs."""
     _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(sizes)
-    return np.asarray((ends - (sizes + 1) / 2)[place], dtype=np.float64)
+    ranks = (ends - (sizes + 1) / 2)[place]
+    return np.asarray(ranks - ranks.mean(), dtype=np.float64)
