@@ -18,8 +18,8 @@ def mixed(*require):
     return Space(
         {
             "x": Float(-2, 2), "y": Float(1e-3, 10, log=True), "n": Integer(0, 20), "kind": Choice(["a", "b", "c"]),
-            "deep": Integer(1, 9, when="kind == 'b'"), "order": Permutation([1, 2, 3]), "parts": Subset(["p", "q", "r"]),
-            "on": Boolean(),
+            "deep": Integer(1, 9, when="kind == 'b'"), "order": Permutation([1, 2, 3]),
+            "parts": Subset(["p", "q", "r"]), "on": Boolean(),
         },
         require=require,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def test_repair_gives_feasible_points_and_keeps_those_that_are(texts, seed):
     assert points.tobytes() == before.tobytes()
     assert repaired[good].tobytes() == points[good].tobytes()
     assert (repaired >= 0).all() and (repaired <= 1).all()
-    snapped, reals, active = space.resolve(space.snap(repaired))
+    _, reals, active = space.resolve(space.snap(repaired))
     assert space.feasible(reals, active).all()
     for params in space.to_params(reals, active):
         assert all(as_python(text, params) in (True, None) for text in texts)
@@ -192,8 +192,8 @@ def test_requirements_that_cannot_be(condition, message):
 
 def test_requirements_that_fail_while_they_are_checked():
     space = Space({"x": (0, 5), "kind": ["a", "b"]}, require="x < kind")
-    with pytest.raises(SpaceError, match="requirement 'x < kind': .*cannot be computed"):
+    with pytest.raises(SpaceError, match=r"requirement 'x < kind': .*cannot be computed"):
         space.sample(2, np.random.default_rng(0))
     space = Space({"x": (0, 5)}, require=lambda p: p["y"])
-    with pytest.raises(SpaceError, match="requirement <.*<lambda>> raised KeyError: 'y'"):
+    with pytest.raises(SpaceError, match=r"requirement <.*<lambda>> raised KeyError: 'y'"):
         space.sample(2, np.random.default_rng(0))

@@ -35,8 +35,8 @@ def test_short_forms():
 
 def test_a_dict_of_seven_bounds():
     bounds = {
-        "memory_size": (10, 100), "lstm_learning_rate": (1e-5, 1e-1), "lstm_gradient_clip": (0.1, 5.0), "hidden": (32, 256),
-        "epochs": (1, 20), "update_limit": (500, 10_000), "dropout": (0.0, 0.5),
+        "memory_size": (10, 100), "lstm_learning_rate": (1e-5, 1e-1), "lstm_gradient_clip": (0.1, 5.0),
+        "hidden": (32, 256),         "epochs": (1, 20), "update_limit": (500, 10_000), "dropout": (0.0, 0.5),
     }  # fmt: skip
     space = Space(bounds)
     assert [space.parameters[n].low for n in bounds] == [low for low, _ in bounds.values()]

@@ -75,8 +75,8 @@ def test_the_values_of_a_grid(parameter, values):
 def test_significant_digits_print_short_and_lie_inside(digits, low, ratio):
     try:
         parameter = Float(low, low * ratio, digits=digits)
-    except SpaceError as error:
-        assert "no number with" in str(error) or "too fine" in str(error)
+    except SpaceError:
+        assert ratio < 10 or digits == 15, "a whole decade holds such numbers; 15 digits are too many in two"
         return
     for value in drawn(parameter, 30):
         assert low <= value <= low * ratio

@@ -21,8 +21,8 @@ def target(objectives=None, constraints=None, function=lambda p: 0.0):
 
 
 ONE = [
-    2.0, 2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), np.array([2.0]), np.array([[2]]), [2], (2.0,),
-    Fraction(2), Decimal("2"), {"value": 2}, {"loss": 2.0}, {"value": np.array([2.0])[0], "more": "text"},
+    2.0, 2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), np.array([2.0]), np.array([[2]]), [2],
+    (2.0,),     Fraction(2), Decimal("2"), {"value": 2}, {"loss": 2.0}, {"value": np.array([2.0])[0], "more": "text"},
 ]  # fmt: skip
 
 
@@ -122,11 +122,11 @@ def test_constraints_are_measured_on_named_results_in_the_users_sign():
     assert measured.read({"score": 0.75, "latency": math.nan}).violation == math.inf
     assert target(None, "value <= 3").read(5.0).violation == 2.0
     with pytest.raises(
-        ObjectiveError, match="a constraint cannot be measured: .*'latency', which is not known.*named result"
+        ObjectiveError, match=r"a constraint cannot be measured: .*'latency', which is not known.*named result"
     ):
         measured.read(0.75)
     with pytest.raises(
-        ObjectiveError, match="a constraint cannot be measured: .*a number is expected, but latency is 'slow'"
+        ObjectiveError, match=r"a constraint cannot be measured: .*a number is expected, but latency is 'slow'"
     ):
         measured.read({"score": 1, "latency": "slow"})
 
