@@ -35,7 +35,7 @@ FAST: list[Gate] = [
     ("scipy:shgo", "rosenbrock", 4, 300, 0.0001),
     ("relay", "rastrigin", 5, 400, 0.5),
     ("restart", "rosenbrock", 5, 400, 0.15),
-    ("portfolio", "levy", 5, 300, 0.1),
+    ("portfolio", "levy", 5, 300, 0.25),
     ("chain", "levy", 3, 200, 0.05),
     ("nsga2", "zdt1", 6, 400, 0.6),
     ("auto", "rosenbrock", 5, 250, 0.15),
