@@ -184,15 +184,15 @@ class Strategy(ABC):
         own = set(tickets)
         if FOREIGN in own:
             foreign = answers.tickets == FOREIGN
-            self._settle(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
+            self._settle_tickets(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
             if not foreign.all():
                 self.learn(answers.rows(~foreign))
             self.absorb(answers.rows(foreign))
         else:
-            self._settle(own, len(tickets))
+            self._settle_tickets(own, len(tickets))
             self.learn(answers)
 
-    def _settle(self, own: set[int], count: int) -> None:
+    def _settle_tickets(self, own: set[int], count: int) -> None:
         if len(own) != count or not own <= self._pending:
             wrong = sorted(own - self._pending)[:5]
             raise OutOfOrder(

@@ -32,15 +32,15 @@ def strategy_name(strategy: Strategy) -> str:
     """The name in the table for a strategy with default options, else the class and its options."""
     kind = type(strategy)
     where = f"{kind.__module__}:{kind.__name__}"
-    options = {k: v for k, v in vars(strategy).items() if k in getattr(strategy, "_options", vars(strategy))}
+    options = {k: v for k, v in vars(strategy).items() if k in getattr(strategy, "_option_names", vars(strategy))}
     for name, place in STRATEGIES.items():
         if place == where:
             default = vars(kind())
-            plain = {key: value for key, value in options.items() if key != "_options"}
+            plain = {key: value for key, value in options.items() if key != "_option_names"}
             if _shown(plain) == _shown(default):
                 return name
             return f"{name}({_shown(plain)})"
-    return f"{kind.__name__}({_shown({k: v for k, v in options.items() if k != '_options'})})"
+    return f"{kind.__name__}({_shown({k: v for k, v in options.items() if k != '_option_names'})})"
 
 
 def _shown(options: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core import plain
 from ..core.batch import FOREIGN, Floats, Status
 from ..core.errors import ThalwegError
 from ..core.store import Entry
@@ -72,7 +71,7 @@ def _replay(session: Session, budget: int | None) -> str:
     points: dict[int, Floats] = {}
     starts = session.store.entries(session.study, 0, ("start", "budget"))
     if stored is not None:
-        body, after = plain.decode(stored[0]), stored[1]
+        body, after = stored
     seed, first_budget = session.seed, budget
     for entry in starts:  # the last start before the snapshot, or the very first one
         if entry.kind == "start" and (entry is starts[0] or entry.sequence <= after):

@@ -414,8 +414,6 @@ class Session:
         if not self.store.durable:
             return
         before = perf_counter()
-        from ..core import plain
-
         sequence = self.store.log(self.study, self._taken_log())
         if self.started:
             waiting = self._waiting_points()
@@ -424,7 +422,7 @@ class Session:
             waiting.pop(FOREIGN, None)
             rows = np.array(list(waiting.values())).reshape(len(waiting), self.space.dimension)
             body = {"strategy": self.strategy.state(), "tickets": np.array(list(waiting), dtype=np.int64), "points": rows}
-            self.store.snapshot(self.study, plain.encode(body), sequence)
+            self.store.snapshot(self.study, body, sequence)
         self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))
         self.spans.add("store", perf_counter() - before)
 

@@ -216,7 +216,6 @@ class Study:
         rule = None if stop is None else stopping.as_rule(stop)
         limits = Limits(max_evals, timeout, rule, self.space.raw_size is not None and self.session.deterministic)
         tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
-        tools.open(target)
         width = None
         if self._ordered:
             width = self._ordered if not isinstance(self._ordered, bool) else (count_workers(workers) or tools.slots)
@@ -246,6 +245,7 @@ class Study:
         )  # fmt: skip
         loop = Loop(session, target, tools, limits, signal, options)
         try:
+            tools.open(target)
             self._stop_reason = await loop.run()
         finally:
             self._running = False

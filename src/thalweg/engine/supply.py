@@ -41,7 +41,7 @@ class Supply:
     def __init__(self, session: Session, limits: Limits, flying: Flying, width: int | None) -> None:
         self.session, self.limits, self.flying, self.width = session, limits, flying, width
         self.queue: deque[Chunk] = deque()
-        self.used = session.history.n - session.outside
+        self.used = session.history.opened - session.outside
         self.waiting = False
         """The strategy gave nothing and has heard nothing since."""
         self.turn: deque[int] = deque()
