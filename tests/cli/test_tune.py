@@ -272,3 +272,18 @@ def test_interrupting_keeps_what_is_done_and_says_how_to_go_on() -> None:
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     assert 3 <= len(exported("slow")) < 30
+
+
+@pytest.mark.chaos
+def test_terminating_ends_what_runs_at_once() -> None:
+    code = "import os, sys, time; open('started', 'w').write(str(os.getpid())); time.sleep(1000)"
+    process = started(*BASE, "-b", "5", "--", *PYTHON, code, "{x}", "{y}")
+    until = time.monotonic() + 30
+    while not (Path("started").is_file() and Path("started").read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    assert not Path(f"/proc/{Path('started').read_text()}").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import signal
 from typing import Any
 
 import click
@@ -79,8 +80,13 @@ def group() -> None:
     """Find the best parameters of anything that can be run."""
 
 
+def _terminated(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt  # as Ctrl-C: what runs is ended, what has finished is kept
+
+
 def main() -> None:
     """The entry point."""
+    signal.signal(signal.SIGTERM, _terminated)
     group(prog_name="thalweg")
 
 
