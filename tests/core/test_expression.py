@@ -88,6 +88,7 @@ def test_columns_are_what_python_says_row_by_row(text, seed):
         ("-x", {"x": [True, False]}, [-1, 0]),
         ("sum([x, y, 1])", {"x": [True, False], "y": [1.5, 2.5]}, [3.5, 3.5]),
         ("round(x, 1)", {"x": [1.26, 2.0]}, [1.3, 2.0]),
+        ("round(x, 1) ", {"x": [0.95, 1.05]}, [0.9, 1.1]),
         ("log(x, 2)", {"x": [8.0, 1.0]}, [3.0, 0.0]),
         ("len(s) > 2", {"s": ["abc", "x"]}, [True, False]),
         ("'b' in s", {"s": ["abc", "x"]}, [True, False]),

@@ -105,6 +105,10 @@ def test_generators_continue_as_they_would_have(bits):
         left.bit_generator.state = state
 
 
+def test_integers_stay_exact_in_readers_that_know_only_floats():
+    assert encode(2**53) == 2**53 and encode(2**53 + 1) == {"~": ["int", str(2**53 + 1)]}
+
+
 def test_arrays_come_back_writable():
     array = through(np.arange(3.0))
     array[0] = 5

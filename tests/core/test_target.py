@@ -21,8 +21,8 @@ def target(objectives=None, constraints=None, function=lambda p: 0.0):
 
 
 ONE = [
-    2.0, 2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), np.array([2.0]), np.array([[2]]), [2],
-    (2.0,),     Fraction(2), Decimal("2"), {"value": 2}, {"loss": 2.0}, {"value": np.array([2.0])[0], "more": "text"},
+    2.0, 2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), np.array([2.0]), np.array([[2]]),
+    [2], (2.0,), Fraction(2), Decimal("2"), {"value": 2}, {"loss": 2.0}, {"value": np.float32(2), "more": "text"},
 ]  # fmt: skip
 
 

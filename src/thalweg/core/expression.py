@@ -66,6 +66,13 @@ def _round(item: Any, digits: Any = None) -> Any:
     return round(item) if digits is None else round(item, digits)
 
 
+def _rounded(column: Any, digits: Any = None) -> Any:
+    if digits is None:
+        return np.round(column)
+    # np.round(0.95, 1) is 1.0, because it multiplies first; Python looks at the exact value and says 0.9
+    return np.array([_round(item, digits) for item in column.tolist()])
+
+
 def _sum(items: Any) -> Any:
     if not isinstance(items, list):
         raise TypeError("sum() takes a list: sum([a, b])")
@@ -80,7 +87,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "min": _extreme(min, np.minimum),
     "max": _extreme(max, np.maximum),
     "abs": _either(abs, np.abs),
-    "round": _either(_round, np.round),
+    "round": _either(_round, _rounded),
     "floor": _either(math.floor, np.floor),
     "ceil": _either(math.ceil, np.ceil),
     "sqrt": _either(math.sqrt, np.sqrt),
