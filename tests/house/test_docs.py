@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 WRITTEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WRITTEN = [path for path in WRITTEN if "reference" not in path.parts]
 PAGES = [path for path in WRITTEN if any(block.language in ("python", "console") for block in blocks(path))]
-MARKS = {"", "needs", "not run", "raises"}
+MARKS = {"", "needs", "not run", "raises", "file"}
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_code_blocks_run(path, desk):
         assert block.mark in MARKS, f"{path.name}:{block.line}: unknown mark {block.mark!r}"
         if block.mark == "not run" or (block.mark == "needs" and not shutil.which(block.note)):
             continue
-        if block.language == "python":
+        if block.mark == "file":
+            (desk / block.note).write_text(block.body)
+        elif block.language == "python":
             code = compile("\n" * (block.line - 1) + block.body, str(path), "exec")
             if block.mark == "raises":
                 with pytest.raises(Exception) as caught:
