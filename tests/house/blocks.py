@@ -1,8 +1,8 @@
 """Code blocks of Markdown pages.
 
 A comment above a block says how it is run: `<!-- needs: xz -->` only where that program is, `<!-- not run: why -->`
-never, `<!-- raises: SpaceError -->` it must raise that, `<!-- file: job.toml -->` it is written there. The Python blocks
-of a page share their names, in order.
+never, `<!-- raises: SpaceError -->` it must raise that, `<!-- file: job.toml -->` it is written there. The Python
+blocks of a page share their names, in order.
 """
 
 import re
