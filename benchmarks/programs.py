@@ -105,20 +105,23 @@ def seven(seeds: list[int], budget: int) -> None:
 def ppmd(seeds: list[int], budget: int) -> None:
     call = [sys.executable, "-I", str(Path(compressor.__file__)), "ppmd"]
     data = Path("corpus.txt").read_bytes()
-    table = {
-        (order, mem): len(compressor._pack_ppmd(data, {"order": order, "mem": mem, "variant": "H"}))
-        for order in range(2, 33)
-        for mem in range(16, 25, 2)
-    }
-    least = min(table.values())
-    print(f"exhaustive: {least} bytes, {len(table)} points")
+    table = {}
+    for order in range(2, 33):
+        for mem in range(16, 25, 2):
+            made = compressor._pack_ppmd(data, {"order": order, "mem": mem, "variant": "H"})
+            # pyppmd 1.3.1 does not unpack all of what it packs; such points fail their verification
+            table[order, mem] = len(made) if compressor._unpack("ppmd", made) == data else None
+    least = min(size for size in table.values() if size is not None)
+    broken = [point for point, size in table.items() if size is None]
+    print(f"exhaustive: {least} bytes, {len(table)} points, {len(broken)} of them broken: {broken}")
     for seed in seeds:
         outcome = tuned(
             "ppmd", seed, budget=budget, verify=[*call, "unpack", "{out}", "{back}"],
             command=[*call, "pack", "corpus.txt", "{out}", "--order={order}", "--mem={mem}"],
         )  # fmt: skip
         for trial in outcome.trials:
-            assert trial.values[0] == table[trial.params["order"], trial.params["mem"]]
+            expected = table[trial.params["order"], trial.params["mem"]]
+            assert trial.values[0] == expected if trial.ok else expected is None, trial
         first = next((i + 1 for i, t in enumerate(outcome.trials) if t.values[0] <= 1.001 * least), None)
         assert outcome.best is not None
         print(
@@ -160,7 +163,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="5", help="a number of seeds, or 'seed,seed,...'")
     parser.add_argument("--budget", type=int)
     given = parser.parse_args()
-    seeds = [int(item) for item in given.seeds.split(",") if item] if "," in given.seeds else list(range(int(given.seeds)))
+    seeds = (
+        [int(item) for item in given.seeds.split(",") if item] if "," in given.seeds else list(range(int(given.seeds)))
+    )
     with tempfile.TemporaryDirectory(prefix="thalweg-bench-") as folder:
         os.chdir(folder)
         Path("corpus.txt").write_bytes(text(400_000))
