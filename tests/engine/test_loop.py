@@ -324,7 +324,12 @@ def test_initial_points_come_first_exactly_as_typed():
 def test_repeats_are_aggregated_and_count():
     rng = np.random.default_rng(0)
     result = tw.minimize(
-        lambda p: p["x"] ** 2 + rng.normal() * 0.1, {"x": tw.Float(-1, 1)}, strategy="de", seed=0, repeats=4, max_evals=200
+        lambda p: p["x"] ** 2 + rng.normal() * 0.1,
+        {"x": tw.Float(-1, 1)},
+        strategy="de",
+        seed=0,
+        repeats=4,
+        max_evals=200,
     )
     assert result.evaluations == 200
     groups = collections.defaultdict(list)

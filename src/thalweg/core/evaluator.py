@@ -106,7 +106,7 @@ class Evaluator(ABC):
         """Whatever `evaluate` wants; called once per job, its time counts as transport."""
         return job
 
-    async def ready(self, prepared: Any) -> None:  # noqa: B027 (most are always ready)
+    async def ready(self, prepared: Any) -> None:
         """Wait until the job can start at once: deadlines begin after this, so they never count a worker's start."""
 
     def running_s(self, prepared: Any) -> float | None:

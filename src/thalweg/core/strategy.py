@@ -104,6 +104,11 @@ class Strategy(ABC):
         """The reason it is done, or what it is doing now, in words."""
         return ""
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened inside that people should hear of: {"kind": "switched" | "fallback", "reason": words}."""
+        return []
+
     # --- the books, final -----------------------------------------------------------------------------------------
 
     @final

@@ -93,9 +93,6 @@ def _column(name: str, parameter: Parameter, values: Floats, j: int) -> Column:
         return Column(name, values, kind, False, 0.0, len(options) - 1.0, options)
     if isinstance(parameter, Subset):
         return Column(f"{name}:{parameter.items.spec()[j]}", values, "ordered", False, 0.0, 1.0, ("no", "yes"))
-    assert isinstance(parameter, Permutation)  # noqa: S101 (Fixed owns no column)
+    assert isinstance(parameter, Permutation)
     items = tuple(str(item) for item in parameter.items.spec())
     return Column(f"{name}[{j}]", values, "choice", False, 0.0, len(items) - 1.0, items)
-
-
-

@@ -21,7 +21,9 @@ class Limits:
         if timeout is not None and not timeout > 0:
             raise ProblemError(f"timeout: seconds > 0 are expected, got {timeout!r}")
         if max_evals is None and timeout is None and rule is None and not finite:
-            raise ProblemError("no limit: give max_evals=, timeout= (seconds) or stop= (a rule); this would run for ever")
+            raise ProblemError(
+                "no limit: give max_evals=, timeout= (seconds) or stop= (a rule); this would run for ever"
+            )
         self.max_evals = None if max_evals is None else int(max_evals)
         self.timeout = timeout
         self.rule = rule

@@ -170,9 +170,7 @@ class Loop:
     def _observe(self, outcomes: Outcomes) -> None:
         elapsed = perf_counter() - self.limits.started
         signs, used = self.session.problem.signs, self.supply.used
-        self.limits.observe(
-            Progress(outcomes.values, outcomes.statuses, outcomes.violations, signs, used, elapsed)
-        )
+        self.limits.observe(Progress(outcomes.values, outcomes.statuses, outcomes.violations, signs, used, elapsed))
 
     def _tell_earlier(self) -> None:
         """Rows that an earlier run recorded but did not tell (in ordered mode their turn comes by itself)."""
@@ -245,4 +243,6 @@ class Loop:
         if chosen is not None:
             chosen.open(self.target)
             self.flights.use(chosen)
-            self.session.emit("switched", reason=f"evaluations are long enough for {type(chosen).__name__.lower()} workers")
+            self.session.emit(
+                "switched", reason=f"evaluations are long enough for {type(chosen).__name__.lower()} workers"
+            )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ..core.errors import ProblemError
 from .chunk import Chunk
 from .history import History
 
-AGGREGATES = {"mean": np.mean, "median": np.median, "min": np.min}
+AGGREGATES: dict[str, Callable[..., Any]] = {"mean": np.mean, "median": np.median, "min": np.min}
 
 
 class Replicates:
@@ -75,7 +76,9 @@ class Replicates:
 
     def known(self, chunk: Chunk) -> None:
         """Rows that a store gave back: groups as they were."""
-        for key, replicate in zip(chunk.keys, chunk.replicates.tolist() if chunk.replicates is not None else (), strict=False):
+        for key, replicate in zip(
+            chunk.keys, chunk.replicates.tolist() if chunk.replicates is not None else (), strict=False
+        ):
             base = key[: 8 * self.history.space.dimension]
             self._times[base] = max(self._times.get(base, 0), replicate + 1)
         self.opened(chunk)

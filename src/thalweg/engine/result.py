@@ -62,9 +62,7 @@ class Result:
         failed, late = history.count(Status.FAILED), history.count(Status.TIMEOUT)
         violated = int((history.violations[: history.n] > 0).sum())
         last = f"; the last error: {errors[-1].splitlines()[0]}" if errors else ""
-        return (
-            f"no best: of {history.n} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
-        )
+        return f"no best: of {history.n} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
 
     @property
     def success(self) -> bool:
@@ -95,7 +93,8 @@ class Result:
     @property
     def x(self) -> Floats:
         """SciPy's name: the best point's real values (D,)."""
-        return self.history.reals[self.best.number].copy()
+        reals: Floats = self.history.reals[self.best.number]
+        return reals.copy()
 
     @property
     def fun(self) -> float:
@@ -161,8 +160,15 @@ class Result:
             values = dict(zip(names, trial.values, strict=True))
             extra = {key: item for key, item in trial.components.items() if key not in params and key not in values}
             rows.append(
-                {"number": trial.number, **params, **values, **extra, "status": trial.status.name.lower(),
-                 "seconds": trial.seconds, "error": trial.error}  # fmt: skip
+                {
+                    "number": trial.number,
+                    **params,
+                    **values,
+                    **extra,
+                    "status": trial.status.name.lower(),
+                    "seconds": trial.seconds,
+                    "error": trial.error,
+                }  # fmt: skip
             )
         return rows
 

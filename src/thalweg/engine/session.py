@@ -72,8 +72,8 @@ class Session:
         """Running trial -> (ticket, point) of proposals that wait for its answer."""
         self._twins: dict[bytes, list[tuple[int, Floats]]] = {}
         """The same for rows that have no number yet, by key."""
+        self._announced: list[dict[str, Any]] = []
         self._snapshot_at = perf_counter() + SNAPSHOT_S
-        self._repairs = np.random.default_rng(np.random.SeedSequence([seed & (2**63 - 1), 0x5EA]))
         self.started = False
 
     # --- events ---------------------------------------------------------------------------------------------------
@@ -90,6 +90,15 @@ class Session:
                 self.listeners.remove(listener)
                 if kind != "warning":
                     self.emit("warning", text=f"a listener raised {type(error).__name__}: {error}; it is dropped")
+
+    def _announce(self) -> None:
+        """Pass on what happened inside the strategy: switches, fallbacks."""
+        events = self.strategy.events
+        if events:
+            for event in events:
+                if not any(event is known for known in self._announced):
+                    self.emit(str(event["kind"]), reason=str(event["reason"]))
+            self._announced = list(events)
 
     def log(self, kind: str, **body: Any) -> None:
         """Put a line into the log; it is written with the next transaction."""
@@ -126,6 +135,7 @@ class Session:
         if self.store.durable:
             self.log("ask", n=want, k=len(proposals), first=int(proposals.tickets[0]))
         if self.listeners:
+            self._announce()
             self.emit("asked", count=len(proposals))
         chunk = self.admit(proposals.tickets, proposals.points)
         self.spans.add("engine", perf_counter() - after)
@@ -319,7 +329,7 @@ class Session:
                 outcomes.components,
                 outcomes.errors,
                 self.history.started[numbers] if self.store.durable else None,
-                self.history.attempts[numbers] if chunk.attempt > 1 else None,
+                self.history.attempts[numbers].astype(np.int64) if chunk.attempt > 1 else None,
                 outcomes.worker,
             ),
             self._taken_log(),
@@ -388,11 +398,15 @@ class Session:
         before = perf_counter()
         if self.store.durable:
             if before > self._snapshot_at:
-                self.save(tickets, points)  # before the tell is logged: a snapshot holds exactly what the log says by then
+                self.save(
+                    tickets, points
+                )  # before the tell is logged: a snapshot holds exactly what the log says by then
             self.log("tell", t=pack(tickets), n=pack(numbers))
         answers = self.answers(tickets, points, numbers)
         if self.started:
             self.strategy.tell(answers)
+            if self.listeners:
+                self._announce()
         self.spans.add("strategy", perf_counter() - before)
 
     def answers(self, tickets: Ints, points: Floats, numbers: Ints) -> Answers:
@@ -421,7 +435,11 @@ class Session:
                 waiting.update(zip(tickets.tolist(), points, strict=True))
             waiting.pop(FOREIGN, None)
             rows = np.array(list(waiting.values())).reshape(len(waiting), self.space.dimension)
-            body = {"strategy": self.strategy.state(), "tickets": np.array(list(waiting), dtype=np.int64), "points": rows}
+            body = {
+                "strategy": self.strategy.state(),
+                "tickets": np.array(list(waiting), dtype=np.int64),
+                "points": rows,
+            }
             self.store.snapshot(self.study, body, sequence)
         self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))
         self.spans.add("store", perf_counter() - before)
@@ -445,39 +463,6 @@ class Session:
     def exhausted(self) -> bool:
         """Every feasible point of a finite space has been opened."""
         return self.deterministic and self.space.size is not None and self.distinct >= self.space.size
-
-    def unseen(self, count: int) -> Chunk | None:
-        """Up to `count` points of a finite space that nobody evaluated, as foreign rows; None if none was found."""
-        raw = self.space.raw_size
-        if raw is None:
-            return None
-        found: list[Floats] = []
-        have = 0
-        for points in self._candidates(raw, count):
-            keys = self.space.keys(self.space.decode(points))
-            fresh = {key: row for row, key in enumerate(keys) if key not in self.history.index}
-            found.append(points[list(fresh.values())])
-            have += len(fresh)
-            if have:
-                break
-        if not have:
-            return None
-        points = np.concatenate(found)[:count]
-        return self.admit(np.full(len(points), FOREIGN), points)
-
-    def _candidates(self, raw: int, count: int) -> Any:
-        rng = self._repairs
-        for _ in range(4):
-            yield self.space.sample(max(64, 4 * count), rng)
-        if raw <= 1 << 22:
-            block = 4096
-            starts = list(range(0, raw, block))
-            rng.shuffle(starts)
-            for start in starts:
-                points = self.space.cells(start, min(start + block, raw))
-                reals = self.space.decode(points)
-                good = self.space.feasible(reals)
-                yield points[good][rng.permutation(int(good.sum()))]
 
     def restart(self, seed: int, budget: int | None) -> None:
         """Begin the strategy anew with another seed; it hears what is known as foreign."""
@@ -510,4 +495,3 @@ def unpack(packed: Any) -> Ints:
     if isinstance(packed, dict):
         return np.arange(packed["from"], packed["from"] + packed["count"])
     return np.array(packed, dtype=np.int64)
-

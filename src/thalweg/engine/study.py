@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.batch import FOREIGN, Status
-from ..core.errors import ObjectiveError, OutOfOrder, ProblemError, StoreMismatch, StrategyError
-from ..core.evaluator import Evaluator, Outcomes
+from ..core.errors import OutOfOrder, ProblemError, StoreMismatch, StrategyError
+from ..core.evaluator import Evaluator
 from ..core.event import Listener
 from ..core.problem import Goal, Problem, constraints_of, objectives_of
 from ..core.program import Program
@@ -24,12 +23,12 @@ from ..parts import stopping
 from ..parts.stores import open_store
 from ..parts.strategies import make_strategy
 from . import resume
+from .by_hand import ByHand
 from .choose import choose_evaluator, count_workers
-from .chunk import Chunk
 from .drive import drive, interruptible
+from .flights import Signal
 from .identity import fingerprint, make_seed, strategy_name, study_spec
 from .limits import Limits
-from .flights import Signal
 from .loop import Loop, Options
 from .result import Result
 from .session import Session
@@ -113,14 +112,14 @@ class Study:
         self._loaded = resume.load(self.session) if self.store.durable else 0
         self._stop_reason = ""
         self._budget: int | None = None
-        self._asked: dict[int, Chunk] = {}
+        self._hand = ByHand(self.session)
         self._running = False
 
     def _check_storable(self) -> None:
         """Raise SpaceError now, not at the first trial, where an option has no label."""
         for parameter in self.space.parameters.values():
-            items = getattr(parameter, "items", None)
-            for i in range(len(items) if items is not None else 0):
+            items: Any = getattr(parameter, "items", ())
+            for i in range(len(items)):
                 items.label(i)
 
     def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None) -> None:
@@ -129,7 +128,9 @@ class Study:
             names.append("seed")
         different = [item for item in names if stored.get(item) != made.get(item)]
         if different:
-            what = "; ".join(f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different)
+            what = "; ".join(
+                f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different
+            )
             raise StoreMismatch(
                 f"study {self.name!r} is in the store already, with another {' and '.join(different)}. {what}. "
                 "Use another name=, or delete the stored study"
@@ -185,8 +186,10 @@ class Study:
         defaults = {"vectorised": False, "retries": 0}
         unknown = sorted(set(keywords) - set(names))
         if unknown:
-            raise ProblemError(f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(names)}, initial, progress")
-        arguments = [keywords.get(item, defaults.get(item)) for item in names]
+            raise ProblemError(
+                f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(names)}, initial, progress"
+            )
+        arguments: list[Any] = [keywords.get(item, defaults.get(item)) for item in names]
         target, tools, limits, options, signal = self._prepare(objective, *arguments)
         with self._watched(progress):
             self._admit_initial(initial)
@@ -232,9 +235,7 @@ class Study:
             self.session.emit("resumed", trials=len(self.session.history.final()), how=how)
         self.session.begin(budget)
 
-    async def _whole(
-        self, target: Target, tools: Evaluator, limits: Limits, signal: Signal, options: Options
-    ) -> str:
+    async def _whole(self, target: Target, tools: Evaluator, limits: Limits, signal: Signal, options: Options) -> str:
         session = self.session
         self._running = True
         before = perf_counter()
@@ -296,30 +297,7 @@ class Study:
         exhausted). They live as long as this process.
         """
         self._begin(self._budget)
-        trials: list[Trial] = []
-        for _ in range(64):
-            if len(trials) >= n:
-                break
-            chunk = self._next(n - len(trials))
-            if chunk is None:
-                break
-            opened = self.session.open(chunk, None)[0] if len(chunk) else None
-            if opened is None:
-                continue
-            for row, trial in enumerate(self.session.history.trials(opened.numbers)):
-                self._asked[trial.number] = opened.rows(slice(row, row + 1))
-                trials.append(trial)
-        return trials
-
-    def _next(self, n: int) -> Chunk | None:
-        if self.session.backlog:
-            chunk = self.session.backlog.pop(0)
-            if len(chunk) > n:
-                self.session.backlog.insert(0, chunk.rows(slice(n, None)))
-            return chunk.rows(slice(0, n))
-        if self.session.exhausted:
-            return None
-        return self.session.draw(max(1, n // self.session.groups.repeats))
+        return self._hand.ask(n)
 
     def tell(self, trials: Trial | Sequence[Trial], values: Any, seconds: Any = None) -> None:
         """What the trials of `ask` came to, as an objective would give it; NaN, None or an exception: it failed.
@@ -328,67 +306,18 @@ class Study:
             OutOfOrder: a trial that was not asked for, or told already.
             ObjectiveError: something that is not a value; nothing is told then.
         """
-        if isinstance(trials, Trial):
-            trials, values = [trials], [values]
-            seconds = None if seconds is None else [seconds]
-        values = list(values)
-        if len(trials) != len(values):
-            raise ProblemError(f"tell: {len(trials)} trials need as many values, got {len(values)}")
-        for trial in trials:
-            if trial.number not in self._asked:
-                raise OutOfOrder(f"trial {trial.number} is not waiting for an answer: it was not asked for here, or told")
-        read = [self._read(raw) for raw in values]
-        for row, (trial, outcomes) in enumerate(zip(trials, read, strict=True)):
-            chunk = self._asked.pop(trial.number)
-            if seconds is not None:
-                outcomes.seconds[:] = seconds[row]
-            self.session.record(chunk, outcomes)
-            self.session.conclude(chunk)
-
-    def _read(self, raw: Any) -> Outcomes:
-        width = len(self.problem.objectives)
-        if isinstance(raw, BaseException):
-            return Outcomes.failed(1, width, f"{type(raw).__name__}: {raw}")
-        if raw is None:
-            return Outcomes.failed(1, width, "told as failed")
-        target = Target(lambda params: params, self.problem)
-        try:
-            reading = target.read(raw)
-        except ObjectiveError as error:
-            if "finite number" in str(error):
-                return Outcomes.failed(1, width, str(error))
-            raise
-        return Outcomes(
-            np.array([reading.values]),
-            np.array([Status.DONE], dtype=np.int8),
-            np.array([np.nan]),
-            np.array([reading.violation]) if self.problem.constraints else None,
-            [reading.components] if reading.components is not None else None,
-        )
+        self._hand.tell(trials, values, seconds)
 
     def add(self, params: Any, values: Any) -> None:
-        """Results from elsewhere: one point and its value, or as many of both. They count in no budget; the strategy hears them.
+        """Results from elsewhere: one point and its value, or as many of both. They count in no budget; the strategy
+        hears them.
 
         Raises:
             SpaceError: a point that is not in the space.  ObjectiveError: something that is not a value.
         """
-        several = isinstance(params, (list, tuple)) or (isinstance(params, np.ndarray) and params.ndim == 2)
-        points = list(params) if several else [params]
-        raws = list(values) if several else [values]
-        if len(points) != len(raws):
-            raise ProblemError(f"add: {len(points)} points need as many values, got {len(raws)}")
-        reals = self.space.from_params(points)
-        read = [self._read(raw) for raw in raws]
+        points, read = self._hand.results(params, values)
         self._begin(self._budget)
-        for row, outcomes in enumerate(read):
-            one = reals[row : row + 1]
-            chunk = Chunk(
-                np.array([-1]), np.array([FOREIGN]), self.space.encode(one), one, self.space.active(one),
-                self.space.keys(one), source="added",
-            )  # fmt: skip
-            if self.session.groups.repeats > 1:
-                chunk.replicates = np.array([0])
-            self.session.insert(chunk, outcomes)
+        self._hand.insert(points, read)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -506,7 +435,9 @@ def load(store: str | Store, name: str, *, strategy: str | Strategy | None = Non
         try:
             make_strategy(strategy)
         except StrategyError as error:
-            raise StrategyError(f"study {name!r} was made with {strategy}; give load(..., strategy=...): {error}") from None
+            raise StrategyError(
+                f"study {name!r} was made with {strategy}; give load(..., strategy=...): {error}"
+            ) from None
     study = Study(
         Space.from_spec(spec["space"]),
         store=opened,

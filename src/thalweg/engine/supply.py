@@ -8,6 +8,7 @@ from typing import Protocol
 from .chunk import Chunk
 from .limits import Limits
 from .session import Session
+from .unseen import unseen
 
 PATIENCE = 3
 """A strategy that gives only seen points this many times its stride in a row gets unseen ones, or a restart."""
@@ -158,10 +159,10 @@ class Supply:
         if self._dry <= PATIENCE * max(session.strategy.stride, want, 1):
             return False
         self._dry = 0
-        unseen = session.unseen(max(1, min(self.room, self.flying.rows_together)))
-        if unseen is not None and len(unseen):
+        fresh = unseen(session, max(1, min(self.room, self.flying.rows_together)))
+        if fresh is not None and len(fresh):
             session.emit("switched", reason="the strategy repeats itself: points nobody has tried are evaluated")
-            self._enqueue(unseen)
+            self._enqueue(fresh)
             self.waiting = True
             return False
         if self.busy:

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-
 from ..core.errors import ProblemError
 from .chunk import Chunk
 from .deadline import AutoDeadline
@@ -57,6 +56,3 @@ class Deadline:
         promising = bool(np.median(values[near]) <= np.quantile(values, 0.25))
         self._retried += promising
         return promising
-
-
-

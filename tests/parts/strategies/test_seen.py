@@ -16,7 +16,7 @@ def keys(space, points):
 
 def test_spaces_with_a_continuous_parameter_cost_nothing():
     space = mixed()
-    seen = Seen.of(space)
+    seen = Seen.of(Problem(space))
     points = np.random.default_rng(0).random((5, space.dimension))
     fresh, kept = seen.fresh(points, space, np.random.default_rng(0))
     assert fresh is points
@@ -27,7 +27,7 @@ def test_spaces_with_a_continuous_parameter_cost_nothing():
 @pytest.mark.parametrize("make", [finite, ordered])
 def test_repeats_are_replaced_until_nothing_is_left(make):
     space, rng = make(), np.random.default_rng(1)
-    seen, found, rounds = Seen.of(space), set(), 0
+    seen, found, rounds = Seen.of(Problem(space)), set(), 0
     while not seen.exhausted:
         fresh, kept = seen.fresh(np.full((7, space.dimension), 0.5), space, rng)
         new = keys(space, fresh)
@@ -43,10 +43,10 @@ def test_repeats_are_replaced_until_nothing_is_left(make):
 
 def test_the_first_replacements_are_neighbours():
     space = Space({"i": Integer(0, 99), "j": Integer(0, 99)})
-    seen = Seen.of(space)
+    seen = Seen.of(Problem(space))
     point = np.array([[0.505, 0.505]])
     seen.add(point)
-    moved = [Seen.of(space) for _ in range(200)]
+    moved = [Seen.of(Problem(space)) for _ in range(200)]
     rng, near = np.random.default_rng(0), 0
     for other in moved:
         other.add(point)
@@ -58,7 +58,7 @@ def test_the_first_replacements_are_neighbours():
 
 def test_what_came_from_elsewhere_is_not_proposed():
     space, rng = finite(), np.random.default_rng(0)
-    seen = Seen.of(space)
+    seen = Seen.of(Problem(space))
     others = space.cells(0, 190)
     seen.add(others)
     seen.add(others[:50])
@@ -71,7 +71,7 @@ def test_what_came_from_elsewhere_is_not_proposed():
 
 def test_a_vast_space_repeats_rather_than_stops():
     space = Space({f"x{i}": Choice(list("abcdef")) for i in range(20)}, require="x0 == 'a'")
-    seen = Seen.of(space)
+    seen = Seen.of(Problem(space))
     fresh, _ = seen.fresh(space.sample(50, np.random.default_rng(0)), space, np.random.default_rng(0))
     assert len(keys(space, fresh)) == 50
     assert not seen.exhausted
@@ -79,7 +79,7 @@ def test_a_vast_space_repeats_rather_than_stops():
 
 def test_the_memory_holds_many_rows():
     space = Space({"a": Integer(0, 9999), "b": Float(0, 1, step=0.001)})
-    seen, rng = Seen.of(space), np.random.default_rng(0)
+    seen, rng = Seen.of(Problem(space)), np.random.default_rng(0)
     total = set()
     for _ in range(60):
         fresh, _ = seen.fresh(space.sample(500, rng), space, rng)

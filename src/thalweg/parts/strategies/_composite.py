@@ -118,7 +118,13 @@ class Composite(Strategy):
         self.bests = np.full(len(self.problem.objectives), np.inf)
         self.best_at = 0  # rows told when the last improvement came
         self.heard_rows = 0
-        self.events: list[dict[str, Any]] = []
+        self.happened: list[dict[str, Any]] = []
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Switches and fallbacks so far, its children's included."""
+        inner = [event for child in self.children for event in child.events] if "happened" in vars(self) else []
+        return [*inner, *self.happened] if inner else getattr(self, "happened", [])
 
     # --- children -------------------------------------------------------------------------------------------------
 

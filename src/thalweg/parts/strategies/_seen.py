@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.batch import Floats, Ints, Mask
 from ...core.parameter import ORDERED
+from ...core.problem import Problem
 from ...core.space import Space
 
 Hashes = NDArray[np.uint64]
@@ -44,10 +45,10 @@ class Seen:
     new: Hashes = field(default_factory=_none)
 
     @classmethod
-    def of(cls, space: Space) -> Seen:
-        """For a space: on where every parameter has finitely many values."""
-        on = space.raw_size is not None
-        return cls(on, space.size if on else None)
+    def of(cls, problem: Problem) -> Seen:
+        """For a problem: on where every parameter has finitely many values and equal points have equal values."""
+        on = problem.space.raw_size is not None and not problem.noisy
+        return cls(on, problem.space.size if on else None)
 
     def fresh(
         self,

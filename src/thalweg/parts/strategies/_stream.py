@@ -24,7 +24,7 @@ class Stream(Strategy):
 
     def begin(self) -> None:
         """Set up the buffer; a subclass's `begin` calls this first."""
-        self.seen = Seen.of(self.problem.space)
+        self.seen = Seen.of(self.problem)
         self._buffer: Floats = np.empty((0, self.dimension))
         self._used = 0
         self._spare: Floats = np.empty((0, self.dimension))

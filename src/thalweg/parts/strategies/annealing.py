@@ -68,7 +68,7 @@ class Annealing(Strategy):
         self.since = np.zeros(k, dtype=np.int64)  # moves of a chain since the best improved
         self.guests = np.empty((0, d))
         self.guest_merits = np.empty(0)
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         self.reheated = 0
 
     def _sort_columns(self) -> None:

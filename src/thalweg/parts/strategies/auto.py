@@ -216,7 +216,7 @@ class Auto(Strategy):
     @property
     def events(self) -> list[dict[str, Any]]:
         """The chosen strategy's switches and fallbacks, where it has some."""
-        return list(getattr(self.child, "events", []))
+        return list(self.child.events)
 
     @property
     def why(self) -> str:

@@ -44,10 +44,10 @@ class Chain(Composite):
         """Start the next child that can be started."""
         while True:
             if reason:
-                self.events.append({"kind": "fallback", "reason": reason})
+                self.happened.append({"kind": "fallback", "reason": reason})
                 self.runs[self.link] = 0  # out for good: a state need not hold what is broken
             if self.link == len(self.children) - 1:
-                reasons = "; ".join(str(event["reason"]) for event in self.events)
+                reasons = "; ".join(str(event["reason"]) for event in self.happened)
                 raise StrategyError(f"Chain: no strategy is left: {reasons}")
             self.link += 1
             left = None if self.budget is None else max(1, self.budget - self.asked)
@@ -114,6 +114,6 @@ class Chain(Composite):
     @property
     def why(self) -> str:
         """What the current child says, and why others fell out."""
-        fallen = "; ".join(str(event["reason"]) for event in self.events)
+        fallen = "; ".join(str(event["reason"]) for event in self.happened)
         now = self.children[self.link].why or self.label(self.link)
         return f"{now} (fallback: {fallen})" if fallen else now

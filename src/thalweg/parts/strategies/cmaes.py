@@ -89,7 +89,7 @@ class CMAES(Generational):
         self.counts = np.asarray(space.levels)[self.choices].astype(np.int64)
         self.base = self.population or 4 + int(3 * math.log(max(len(self.columns) + len(self.choices), 1)))
         self.base = max(self.base, 3)
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         self.normal = Normal.make(np.full(max(len(self.columns), 1), 0.5), self.sigma0, self.base)
         self.categories = Categories.make(self.counts)
         self.drawn = np.empty((0, len(self.choices)), dtype=np.int64)

@@ -86,7 +86,7 @@ class DE(Generational):
         """Set up the first run."""
         super().begin()
         space = self.problem.space
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         self._labels = np.flatnonzero(space.kinds == UNORDERED)
         self._steps = np.flatnonzero(space.kinds == ORDERED)
         self._widths = 1.0 / np.where(space.kinds == ORDERED, space.levels, 1.0)[self._steps]

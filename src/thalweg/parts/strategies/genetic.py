@@ -96,7 +96,7 @@ class Genetic(Generational):
         """Sort the columns by type and set up an empty population."""
         super().begin()
         space = self.problem.space
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         columns = Columns.of(space)
         self._numbers, self._ordered, self._labels = columns.metric, columns.ordered, columns.unordered
         self._masks, self._orders = columns.masks, list(columns.orders)

@@ -57,13 +57,17 @@ class Grid(Strategy):
             raise StrategyError(f"grid: points for {unknown}, but the space has {list(space.names)}")
         self.counts = self._axes(named)
         self.cells = math.prod(self.counts)
-        self.limit = self.cells if self.budget is None else min(self.cells, self.budget)
         self._place = sum((count // 2) * math.prod(self.counts[:i]) for i, count in enumerate(self.counts))
         self._step = self._best_stride(min(self.limit, _JUDGED))
         self._walked = 0
         self._given = 0
         self.seen = Seen(on=space.conditional)
         self._buffer: Floats = np.empty((0, self.dimension))
+
+    @property
+    def limit(self) -> int:
+        """Cells to visit; a budget that is raised later visits more of the same grid."""
+        return self.cells if self.budget is None else min(self.cells, self.budget)
 
     def _axes(self, named: dict[str, int]) -> list[int]:
         """Values per column group: one number per parameter (its count, or points ** width)."""

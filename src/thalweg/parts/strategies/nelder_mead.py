@@ -75,7 +75,7 @@ class NelderMead(Strategy):
         self.oriented = False
         self.idle = 0  # steps without a better vertex
         self.builds = 0
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         self.points_seen: list[Floats] = []
         self.merits_seen: list[float] = []
         self._known = {}

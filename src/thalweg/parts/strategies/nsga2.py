@@ -78,7 +78,7 @@ class NSGA2(Generational):
         genes = len(self.metric) + len(self.labels) + len(self.masks) + len(self.orders)
         self.rate = 1.0 / max(genes, 1) if self.mutation_prob is None else self.mutation_prob
         self.size = self.population or min(max((self.budget or 1000) // 10, 20), 100)
-        self.seen = Seen.of(space)
+        self.seen = Seen.of(self.problem)
         self.members = np.empty((0, d))
         self.values = np.empty((0, len(self.problem.objectives)))
         self.violations = np.empty(0)

@@ -79,7 +79,7 @@ class PSO(Generational):
         """Set up an empty swarm."""
         super().begin()
         kinds = self.problem.space.kinds
-        self.seen = Seen.of(self.problem.space)
+        self.seen = Seen.of(self.problem)
         self._labels = np.flatnonzero(kinds == UNORDERED)
         self._stepped = bool((kinds == ORDERED).any())
         self.told = 0

@@ -117,7 +117,7 @@ class Relay(Composite):
         self.stage += 1
         self.stage_asked, self.stage_from = 0, self.heard_rows
         self.start_child(self.stage, self._grant(self.stage), warm=True)
-        self.events.append({"kind": "switched", "reason": f"{before} -> {self.label(self.stage)}: {reason}"})
+        self.happened.append({"kind": "switched", "reason": f"{before} -> {self.label(self.stage)}: {reason}"})
 
     @property
     def stride(self) -> int:
@@ -134,5 +134,5 @@ class Relay(Composite):
         """Which stage runs, and why the one before it ended."""
         child = self.children[self.stage]
         where = f"stage {self.stage + 1} of {len(self.children)} ({self.label(self.stage)})"
-        switch = f"; {self.events[-1]['reason']}" if self.events else ""
+        switch = f"; {self.happened[-1]['reason']}" if self.happened else ""
         return f"{where}{': ' + child.why if child.why else ''}{switch}"

@@ -104,8 +104,8 @@ class Restart(Composite):
             if self.max_runs is not None and self.runs[0] >= self.max_runs:
                 self.ended = f"all {self.max_runs} runs are over; the last: {reason}"
                 return nothing
-            self.events.append({"kind": "switched", "reason": f"run {self.runs[0]} of {self.label(0)} ended: {reason}"})
-            del self.events[:-100]
+            self.happened.append({"kind": "switched", "reason": f"run {self.runs[0]} of {self.label(0)} ended: {reason}"})
+            del self.happened[:-100]
             self._run()
         return nothing
 
@@ -131,5 +131,5 @@ class Restart(Composite):
         """Why it ended, or which run this is and why the one before it ended."""
         if self.ended:
             return self.ended
-        last: dict[str, Any] = self.events[-1] if self.events else {}
+        last: dict[str, Any] = self.happened[-1] if self.happened else {}
         return f"run {self.runs[0]} of {self.label(0)}" + (f"; {last['reason']}" if last else "")

@@ -1,0 +1,47 @@
+"""Points of a finite space that nobody has evaluated, for strategies that only repeat themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..core.batch import FOREIGN, Floats
+from .chunk import Chunk
+from .session import Session
+
+LISTED = 1 << 22
+"""Spaces with more raw combinations are only sampled."""
+_BLOCK = 4096
+
+
+def unseen(session: Session, count: int) -> Chunk | None:
+    """Up to `count` points that are not in the history, as foreign rows; None if none was found."""
+    space = session.space
+    raw = space.raw_size
+    if raw is None:
+        return None
+    index = session.history.index
+    for points in _candidates(session, raw, count):
+        keys = space.keys(space.decode(points))
+        fresh = {key: row for row, key in enumerate(keys) if key not in index}
+        if fresh:
+            found = points[list(fresh.values())[:count]]
+            return session.admit(np.full(len(found), FOREIGN), found)
+    return None
+
+
+def _candidates(session: Session, raw: int, count: int) -> Iterator[Floats]:
+    """Random points first, then every cell in random blocks."""
+    space = session.space
+    rng = np.random.default_rng([session.seed & (2**63 - 1), len(session.history.index)])
+    for _ in range(4):
+        yield space.sample(max(64, 4 * count), rng)
+    if raw > LISTED:
+        return
+    starts = list(range(0, raw, _BLOCK))
+    rng.shuffle(starts)
+    for start in starts:
+        points = space.cells(start, min(start + _BLOCK, raw))
+        good = space.feasible(space.decode(points))
+        yield points[good][rng.permutation(int(good.sum()))]
