@@ -118,9 +118,11 @@ class Space:
 
     def keys(self, reals: Floats) -> list[bytes]:
         """One canonical key per row: the bits of the active real values."""
-        size = 8 * self.dimension
-        raw = np.ascontiguousarray(reals).tobytes()
-        return [raw[i : i + size] for i in range(0, len(raw), size)] if size else [b""] * len(reals)
+        if not self.dimension:
+            return [b""] * len(reals)
+        rows = np.ascontiguousarray(reals, dtype=np.float64).view(f"V{8 * self.dimension}")
+        keys: list[bytes] = rows.ravel().tolist()  # a tenth of the time of slicing the bytes
+        return keys
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """(n, D) feasible snapped points, uniform over the unit cube (given feasibility).

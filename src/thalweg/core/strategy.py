@@ -50,6 +50,9 @@ class Abilities:
 
 
 MANY = 1_000_000
+_ONE_BITS = np.ones(()).view(np.uint64)
+_NO_TICKETS = np.empty(0, dtype=np.int64)
+_NO_TICKETS.setflags(write=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -152,6 +155,8 @@ class Strategy(ABC):
         self._must_be_started("ask")
         n = max(n, 0)
         drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
+        if isinstance(drafted, np.ndarray) and drafted.shape == (0, self.dimension):
+            return Proposals(_NO_TICKETS, _frozen_rows(self.dimension))
         draft = drafted if isinstance(drafted, Draft) else Draft(drafted)
         # a copy: what a strategy gives away must not change with its own arrays
         points = np.array(draft.points, dtype=np.float64, order="C")
@@ -159,14 +164,16 @@ class Strategy(ABC):
             raise StrategyError(
                 f"{type(self).__name__}.propose({n}) must give (k <= {n}, {self.dimension}) points, got {points.shape}"
             )
-        np.minimum(np.maximum(points, 0.0, out=points), 1.0, out=points)
-        if np.isnan(points.sum()):
-            raise StrategyError(f"{type(self).__name__}.propose({n}) gave points that are not numbers (NaN)")
-        points.flags.writeable = False
+        # the bits of a float in [0, 1], read as an integer, lie below those of 1.0; negative ones and NaN lie above
+        if np.count_nonzero(points.view(np.uint64) > _ONE_BITS):
+            np.minimum(np.maximum(points, 0.0, out=points), 1.0, out=points)
+            if np.isnan(points).any():
+                raise StrategyError(f"{type(self).__name__}.propose({n}) gave points that are not numbers (NaN)")
+        points.setflags(write=False)
         first = self.next_ticket
         self.next_ticket = last = first + len(points)
         tickets = np.arange(first, last)
-        tickets.flags.writeable = False
+        tickets.setflags(write=False)
         self._pending.update(range(first, last))
         return Proposals(
             tickets,
@@ -204,7 +211,10 @@ class Strategy(ABC):
                 f"tell: every ticket is told once; not pending: {wrong or 'none, but some came twice'}; "
                 "results that the strategy did not propose have ticket -1"
             )
-        self._pending -= own
+        if count == len(self._pending):
+            self._pending.clear()
+        else:
+            self._pending -= own
 
     def _must_be_started(self, call: str) -> None:
         if "problem" not in self.__dict__:
@@ -237,6 +247,13 @@ class Strategy(ABC):
         self.rng = _copy(state["rng"])
         for name, value in state["own"].items():
             setattr(self, name, _thawed(getattr(self, name, None), value))
+
+
+def _frozen_rows(dimension: int) -> Floats:
+    """No points (0, D), read-only."""
+    points = np.empty((0, dimension))
+    points.setflags(write=False)
+    return points
 
 
 def _extra(column: Any, count: int, kind: type, what: str) -> Any:

@@ -13,7 +13,7 @@ from ..core.evaluator import Evaluator, Job, Outcomes
 from ..core.target import Target
 from .chunk import Chunk
 from .limits import Limits
-from .rows import alike, followed, joined, seeds
+from .rows import alike, followed, joined, seeds, total
 from .session import Session
 from .timing import Deadline
 
@@ -118,7 +118,7 @@ class Flights:
             self._interrupt()
             queue.appendleft(chunk)
             return
-        spent = float(outcomes.seconds.sum())
+        spent = total(outcomes.seconds)
         spans = self.session.spans
         spans.add("objective", spent)
         spans.add("transport", max(perf_counter() - before - spent, 0.0))

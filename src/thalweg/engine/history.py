@@ -14,6 +14,7 @@ from ..core.store import StoredTrial
 from ..core.trial import Trial
 
 _FIRST = 256
+_FEW = 32  # so few are compared faster as a list
 
 
 class History:
@@ -224,7 +225,12 @@ class History:
 def _where(numbers: Ints) -> Any:
     """A slice where the numbers are consecutive: slices are copied several times faster."""
     k = len(numbers)
-    if k and numbers[-1] - numbers[0] == k - 1 and bool((numbers[1:] > numbers[:-1]).all()):
-        first = int(numbers[0])
-        return slice(first, first + k)
-    return numbers
+    first = int(numbers[0]) if k else 0
+    return slice(first, first + k) if k and consecutive(numbers, first, k) else numbers
+
+
+def consecutive(numbers: Ints, first: int, k: int) -> bool:
+    """Whether the k >= 1 numbers are first, first + 1, ..."""
+    if k <= _FEW:
+        return bool(numbers.tolist() == list(range(first, first + k)))
+    return int(numbers[-1]) - first == k - 1 and np.count_nonzero(numbers[1:] > numbers[:-1]) == k - 1

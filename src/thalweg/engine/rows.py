@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import Ints
+from ..core.batch import Floats, Ints
 from ..core.evaluator import Outcomes
 from .chunk import Chunk
 
@@ -18,6 +18,11 @@ def seeds(seed: int, numbers: Ints) -> Ints:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((z ^ (z >> np.uint64(31))) >> np.uint64(33)).astype(np.int64)
+
+
+def total(seconds: Floats) -> float:
+    """The sum of seconds (k,); a few are summed faster as a list."""
+    return float(sum(seconds.tolist())) if len(seconds) <= 32 else float(seconds.sum())
 
 
 def kept(outcomes: Outcomes, keep: Any) -> Outcomes:

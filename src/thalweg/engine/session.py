@@ -21,8 +21,9 @@ from ..core.store import Entry, Finishing, Opening, Store, StoredTrial, digest
 from ..core.strategy import Strategy
 from ..watch.spans import Spans
 from .chunk import Chunk
-from .history import History
+from .history import History, consecutive
 from .replicates import Replicates
+from .rows import total
 
 OUTSIDE = frozenset({"added", "cache"})
 """Sources of trials that came from elsewhere: they count in no budget."""
@@ -315,7 +316,7 @@ class Session:
         """Write ended rows (as many as `outcomes` has) to history and store."""
         before = perf_counter()
         numbers = chunk.numbers
-        spent = float(outcomes.seconds.sum())
+        spent = total(outcomes.seconds)
         self.history.finish(numbers, outcomes, time() - spent, chunk.attempt)
         middle = perf_counter()
         self.store.append(
@@ -353,10 +354,10 @@ class Session:
         if self.groups.repeats > 1:
             return
         values = outcomes.values[:, 0]
-        bad = outcomes.statuses != Status.DONE
+        bad = outcomes.statuses != _DONE
         if outcomes.violations is not None:
             bad |= outcomes.violations > 0
-        if bad.any():
+        if np.count_nonzero(bad):
             values = np.where(bad, np.inf, values)
         row = int(values.argmin())
         if values[row] < (np.inf if self.best is None else self.history.values[self.best, 0]):
@@ -415,9 +416,9 @@ class Session:
             return self.groups.answers(tickets, points, numbers)
         history = self.history
         where: Any = numbers
-        k = len(numbers)
-        if numbers[-1] - numbers[0] == k - 1 and (k < 3 or bool((numbers[1:] > numbers[:-1]).all())):
-            where = slice(int(numbers[0]), int(numbers[0]) + k)
+        k, first = len(numbers), int(numbers[0])
+        if consecutive(numbers, first, k):
+            where = slice(first, first + k)
         violations = history.violations[where] if history.constrained else None
         values, statuses = history.values[where], history.statuses[where]
         # views of the history: it only grows, and what is final never changes
@@ -477,6 +478,7 @@ class Session:
         self._tell(np.full(len(numbers), FOREIGN), self.space.encode(self.history.reals[numbers]), numbers)
 
 
+_DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long
 _UNNUMBERED = np.full(4096, -1, dtype=np.int64)
 _UNNUMBERED.flags.writeable = False
 

@@ -27,7 +27,7 @@ from .by_hand import ByHand
 from .choose import choose_evaluator, count_workers
 from .drive import drive, interruptible
 from .flights import Signal
-from .identity import fingerprint, make_seed, strategy_name, study_spec
+from .identity import fingerprint, make_seed, study_spec
 from .limits import Limits
 from .loop import Loop, Options
 from .result import Result
@@ -85,6 +85,7 @@ class Study:
         self.name = name
         self._ordered = ordered
         made = study_spec(self.problem, self.strategy, make_seed(seed), repeats, aggregate, ordered)
+        self._strategy_name = str(made["strategy"])  # now, while the strategy has nothing but its options
         self.store = open_store(store)
         self._owns_store = not isinstance(store, Store)
         if self.store.durable:
@@ -228,7 +229,7 @@ class Study:
 
     def _begin(self, budget: int | None) -> None:
         if self._loaded and not self.session.started:
-            if self._stored_strategy != strategy_name(self.strategy):
+            if self._stored_strategy != self._strategy_name:
                 how = resume.as_foreign(self.session, budget, f"the strategy was {self._stored_strategy}")
             else:
                 how = resume.resume(self.session, budget)
@@ -333,7 +334,7 @@ class Study:
             self._stop_reason,
             session.cached,
             session.spans,
-            strategy_name(self.strategy),
+            self._strategy_name,
             self.strategy.why if session.started else "",
             self.name,
             self._budget,
@@ -399,7 +400,7 @@ class Study:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Study({self.name!r}, {strategy_name(self.strategy)}, {len(self.session.history.final())} trials)"
+        return f"Study({self.name!r}, {self._strategy_name}, {len(self.session.history.final())} trials)"
 
 
 class _Listening:
