@@ -7,6 +7,10 @@ A **Strategy** proposes points, an **Evaluator** runs them, a **Store** remember
     print(result.params, result.value)
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .core.batch import Answers, Proposals, Status
 from .core.choices import Boolean, Choice, Fixed, Permutation, Subset
 from .core.context import Context
@@ -33,12 +37,52 @@ from .engine.optimize import amaximize, aminimize, maximize, minimize
 from .engine.result import Result
 from .engine.study import Study, load
 
+if TYPE_CHECKING:
+    from .apps.programs.command import Command
+    from .parts.stopping.patience import Patience
+    from .parts.stopping.plateau import Plateau
+    from .parts.stopping.target import Target
+    from .parts.stopping.wall import Wall
+    from .parts.strategies.chain import Chain
+    from .parts.strategies.portfolio import Portfolio
+    from .parts.strategies.relay import Relay
+    from .parts.strategies.restart import Restart
+
 __version__ = "0.1.0"
+
+_LATER = {
+    "Chain": "parts.strategies.chain",
+    "Command": "apps.programs.command",
+    "Patience": "parts.stopping.patience",
+    "Plateau": "parts.stopping.plateau",
+    "Portfolio": "parts.strategies.portfolio",
+    "Relay": "parts.strategies.relay",
+    "Restart": "parts.strategies.restart",
+    "Target": "parts.stopping.target",
+    "Wall": "parts.stopping.wall",
+}
+"""Names whose modules are imported when they are first used, so that `import thalweg` stays light."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        from importlib import import_module
+
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __all__ = [
     "Answers",
     "Boolean",
+    "Chain",
     "Choice",
+    "Command",
     "Context",
     "Evaluator",
     "EvaluatorError",
@@ -48,10 +92,15 @@ __all__ = [
     "InfeasibleSpace",
     "Integer",
     "ObjectiveError",
+    "Patience",
     "Permutation",
+    "Plateau",
+    "Portfolio",
     "Problem",
     "ProblemError",
     "Proposals",
+    "Relay",
+    "Restart",
     "Result",
     "Space",
     "SpaceError",
@@ -63,8 +112,10 @@ __all__ = [
     "StrategyError",
     "Study",
     "Subset",
+    "Target",
     "ThalwegError",
     "Trial",
+    "Wall",
     "amaximize",
     "aminimize",
     "load",

@@ -77,9 +77,7 @@ def test_scrambling_depends_on_the_generator_and_changes_the_matrix():
 
 
 def test_scrambled_points_are_uniform():
-    first = [
-        sobol_points(*scrambled(sobol_directions(2), np.random.default_rng(s)), 5, 1)[0] for s in range(400)
-    ]
+    first = [sobol_points(*scrambled(sobol_directions(2), np.random.default_rng(s)), 5, 1)[0] for s in range(400)]
     mean, spread = np.mean(first, axis=0), np.std(first, axis=0)
     np.testing.assert_allclose(mean, 0.5, atol=4 * 0.2887 / 20)
     np.testing.assert_allclose(spread, math.sqrt(1 / 12), atol=0.03)
