@@ -131,6 +131,15 @@ def test_cpu_time_and_memory_of_the_whole_tree_are_measured() -> None:
     assert 0 < result.components[0]["user"] <= cpu
 
 
+def test_memory_of_a_grandchild_smaller_than_ourselves_is_seen() -> None:
+    ballast = bytearray(300_000_000)
+    hold = "import time; b = bytearray(80_000_000); time.sleep(0.4)"
+    shell = ("sh", "-c", f"{sys.executable} -S -I -c '{hold}'; true")
+    result = run(Script(shell, measure=lambda done: {"value": done[0].peak_rss}))
+    assert 80e6 < result.values[0, 0] < 120e6
+    assert len(ballast) == 300_000_000
+
+
 def test_memory_of_a_small_program_is_not_ours() -> None:
     ballast = bytearray(120_000_000)
     result = run(Script(("sleep", "0.2"), measure=lambda done: {"value": done[0].peak_rss}))

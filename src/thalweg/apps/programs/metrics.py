@@ -13,7 +13,8 @@
 with numbers, parameters, other metrics written before, + - * / // % **, comparisons, `a if c else b`, and min max abs
 round floor ceil sqrt exp log log2 log10. The grammar is core's: parsed and whitelisted, never evaluated as Python.
 
-`rss` is exact above thalweg's own footprint (some 60 MB); below it, it is sampled from /proc of the program itself.
+`rss` is exact above thalweg's own footprint (some 60 MB); below it, it is sampled from /proc
+(the largest process of the program's session), and a program of a few milliseconds shows at most that footprint.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from ._tree import MARKER, environment, kill_tree, new_marker
 KEPT = 64 * 1024
 """Bytes kept of the head, and of the tail, of each output."""
 _SAMPLES_S = (0.002, 0.01, 0.03, 0.1, 0.25)
-"""When peak memory is read from /proc after the start; the last pause repeats."""
+"""Pauses before peak memory is read from /proc; the last one repeats."""
 
 
 class Cancelled(Exception):
@@ -112,7 +112,7 @@ def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
             os.set_blocking(pipe.fileno(), False)
             streams[pipe.fileno()] = kept
     try:
-        sampled = _attend(process.pid, streams, cancel)
+        sampled = _attend(process.pid, before, streams, cancel)
     except BaseException:
         kill_tree(process.pid, marker=marker)
         _reap(process)
@@ -175,7 +175,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _attend(pid: int, streams: dict[int, Bounded], cancel: Cancel) -> int:
+def _attend(pid: int, before: set[str], streams: dict[int, Bounded], cancel: Cancel) -> int:
     """Drain until the process ends or `cancel` asks; the largest peak memory seen meanwhile, in kilobytes.
 
     The end is the process's own (a pidfd), not the end of its output: a grandchild may hold a pipe open for ever.
@@ -191,7 +191,7 @@ def _attend(pid: int, streams: dict[int, Bounded], cancel: Cancel) -> int:
             wait = began + due - time.monotonic()
             ready = [descriptor for descriptor, _ in poll.poll(max(0.0, wait) * 1000 + 0.5)]
             if time.monotonic() - began >= due:
-                sampled = max(sampled, _high_water(pid))
+                sampled = max(sampled, _high_water(pid, before))
                 samples += 1
                 due = time.monotonic() - began + _SAMPLES_S[min(samples, len(_SAMPLES_S) - 1)]
             if cancel.descriptor in ready or cancel.requested:
@@ -219,14 +219,24 @@ def _drain(descriptor: int, kept: Bounded, *, until_empty: bool = False) -> bool
     return bool(data)
 
 
-def _high_water(pid: int) -> int:
-    """Peak resident memory of a running process, kilobytes; 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
-    except OSError:
-        return 0
-    _, found, rest = status.partition(b"VmHWM:")
-    return int(rest.split(None, 1)[0]) if found else 0
+def _high_water(root: int, before: set[str]) -> int:
+    """The largest peak of resident memory among the running processes of `root`'s session, kilobytes."""
+    largest = 0
+    for name in _pids() - before:
+        try:
+            if _session(name) == root:
+                status = Path(f"/proc/{name}/status").read_bytes()
+                _, found, rest = status.partition(b"VmHWM:")
+                largest = max(largest, int(rest.split(None, 1)[0]) if found else 0)
+        except OSError:  # it has ended meanwhile
+            continue
+    return largest
+
+
+def _session(name: str) -> int:
+    """The session of the process `name` (a number in /proc)."""
+    stat = Path(f"/proc/{name}/stat").read_bytes()
+    return int(stat[stat.rindex(b")") + 2 :].split()[3])
 
 
 def _peak(reported: int, footprint: int, sampled: int) -> int:
@@ -253,10 +263,7 @@ def _left_behind(root: int, marker: str, before: set[str]) -> bool:
     needle = f"{MARKER}={marker}".encode()
     for name in _pids() - before - {str(root)}:
         try:
-            stat = Path(f"/proc/{name}/stat").read_bytes()
-            if int(stat[stat.rindex(b")") + 2 :].split()[3]) == root:  # its session
-                return True
-            if needle in Path(f"/proc/{name}/environ").read_bytes():
+            if _session(name) == root or needle in Path(f"/proc/{name}/environ").read_bytes():
                 return True
         except OSError:  # it has ended meanwhile, or is somebody else's
             continue
