@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""Domains built on the public names: floor 4."""

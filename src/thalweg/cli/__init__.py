@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""The command line: one file per command, no logic of its own. Floor 5."""

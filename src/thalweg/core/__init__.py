@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""The words and the four seams (strategy, evaluator, stopping, store): floor 1."""

@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""The loop, the books, the study and its result: floor 3."""

@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""Arrays in, arrays out: floor 0. It knows none of thalweg's words."""

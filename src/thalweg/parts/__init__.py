@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""What can be swapped: strategies, evaluators, stop rules, stores. Floor 2; a kind never imports another kind."""

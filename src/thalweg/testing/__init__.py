@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""Importable suites that every strategy, evaluator and store has to pass, and test problems."""

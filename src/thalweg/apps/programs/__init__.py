@@ -1,1 +1,1 @@
-"""See the design notes: floors are folders, imports only go down."""
+"""Command lines as objectives."""
