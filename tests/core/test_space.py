@@ -376,3 +376,25 @@ def test_space_of_gives_spaces_as_they_are():
     space = Space({"a": (0, 1)})
     assert Space.of(space) is space
     assert Space.of({"a": (0, 1)}).spec() == space.spec()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"a": (0.0, 1.0), "b": Float(1.0, 9.0, log=True)},
+        {"a": (0.0, 1.0), "v": Float(0.0, 1.0, size=3), "n": Integer(1, 5)},
+        [(0.0, 1.0), (2.0, 3.0)],
+    ],
+)
+def test_objectives_may_work_in_place(given):
+    space = Space(given)
+    reals = space.decode(space.sample(5, np.random.default_rng(0)))
+    before = reals.copy()
+    columns = space.to_columns(reals)
+    for column in columns.values() if isinstance(columns, dict) else [columns]:
+        column[:] = 0
+    for params in space.to_params(reals):
+        for value in params.values() if isinstance(params, dict) else [params]:
+            if isinstance(value, np.ndarray):
+                value[:] = 0
+    assert np.array_equal(reals, before)

@@ -7,6 +7,7 @@ which of the P parameters a row uses (None: all). Inactive columns are 0.5-cells
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -162,8 +163,7 @@ class Space:
         if self.kind == "array":
             return list(reals.copy())
         if self._plain and self.type is None:
-            names = self.names
-            return [dict(zip(names, row, strict=True)) for row in reals.tolist()]
+            return self._dicts(reals)
         if active is None and self._conditions:
             active = self.active(reals)
         rows = self._rows(reals, active, "values")
@@ -175,11 +175,15 @@ class Space:
     def to_labels(self, reals: Floats, active: Mask | None = None) -> list[dict[str, Any]]:
         """n JSON-able dicts of the active parameters, the same in every process."""
         if self._plain:
-            names = self.names
-            return [dict(zip(names, row, strict=True)) for row in reals.tolist()]
+            return self._dicts(reals)
         if active is None and self._conditions:
             active = self.active(reals)
         return self._rows(reals, active, "labels")
+
+    def _dicts(self, reals: Floats) -> list[dict[str, Any]]:
+        """n dicts where every parameter is one plain number; two thirds of the time of a comprehension."""
+        rows: list[list[float]] = reals.tolist()
+        return list(map(dict, map(zip, repeat(self.names), rows)))
 
     def _rows(self, reals: Floats, active: Mask | None, method: str) -> list[dict[str, Any]]:
         if active is None:
@@ -201,8 +205,11 @@ class Space:
         """
         if self.kind == "array":
             return reals.copy()
+        if self._plain:
+            return dict(zip(self.names, reals.T.copy(), strict=True))
         if active is None and self._conditions:
             active = self.active(reals)
+        reals = reals.copy()  # objectives may work in place
         columns: dict[str, Any] = {}
         for i, (name, block) in enumerate(self.blocks):
             used = None if active is None or active[:, i].all() else active[:, i]
