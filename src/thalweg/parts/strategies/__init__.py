@@ -31,6 +31,7 @@ STRATEGIES: dict[str, str] = {
         "relay": "relay:Relay",
         "restart": "restart:Restart",
         "sobol": "sobol:Sobol",
+        "tpe": "tpe:TPE",
         "scipy:de": "scipy_push:SciPyDE",
         "scipy:direct": "scipy_push:SciPyDirect",
         "scipy:dual_annealing": "scipy_push:SciPyDualAnnealing",
