@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import platform
 import statistics
 import time
@@ -19,12 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
 Run = Callable[[], int]
 """One repetition; gives how many evaluations it made."""
 
 
 def interleaved(runs: Mapping[str, Run], repetitions: int, warm_up: bool = True) -> dict[str, list[float]]:
-    """CPU microseconds per evaluation of every run, `repetitions` times each, in turns; the first turn is not counted."""
+    """CPU microseconds per evaluation of every run, `repetitions` of each, in turns, after one that is not counted."""
     seen: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repetitions + warm_up):
         for name, run in runs.items():

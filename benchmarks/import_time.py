@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
 
-import _timing  # first: pins BLAS threads
+import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 
 PACKAGES = ("", "numpy", "thalweg", "scipy.optimize", "cmaes", "optuna")
 BAR_MS = 120.0
@@ -32,8 +31,13 @@ def cpu_ms(package: str) -> float:
 
 def modules(package: str) -> list[str]:
     """The modules that are loaded after the import."""
-    code = f"import json, sys\nbefore = set(sys.modules)\nimport {package or 'sys'}\nprint(json.dumps(sorted(set(sys.modules) - before)))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=dict(os.environ))
+    lines = [
+        "import json, sys",
+        "before = set(sys.modules)",
+        f"import {package or 'sys'}",
+        "print(json.dumps(sorted(set(sys.modules) - before)))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True)
     return list(json.loads(done.stdout))
 
 
@@ -69,8 +73,8 @@ def main() -> None:
             "",
             _timing.table(["", "median", "minimum", "modules"], body),
             "",
-            f"`import thalweg` loads {len(ours)} modules, {len(own)} of them its own; beside the standard library only: "
-            f"{', '.join(roots)}. Of the heavy ones ({', '.join(HEAVY)}): {', '.join(heavy) or 'none'}.",
+            f"`import thalweg` loads {len(ours)} modules, {len(own)} of them its own; beside the standard library "
+            f"only: {', '.join(roots)}. Of the heavy ones ({', '.join(HEAVY)}): {', '.join(heavy) or 'none'}.",
             "",
             f"Measured on {_timing.where('numpy', 'scipy', 'optuna', 'cmaes')}. Reproduce with:",
             "",

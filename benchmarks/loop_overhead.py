@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import _timing  # first: pins BLAS threads
+import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 import numpy as np
 
 import thalweg as tw
@@ -42,7 +42,7 @@ def by_rows(x):
 
 @dataclass
 class Row:
-    """inline, vectorised: make a run of n evaluations.  bars: the most microseconds allowed.  family: who is compared."""
+    """inline, vectorised: n evaluations.  bars: the most microseconds allowed.  family: rows to compare."""
 
     family: str
     name: str
@@ -97,9 +97,7 @@ def optuna_optimize(n: int) -> int:
 def scipy_de(n: int) -> int:
     from scipy.optimize import differential_evolution
 
-    result = differential_evolution(
-        by_position, BOUNDS, maxiter=n // 60 - 1, popsize=15, tol=0.0, polish=False, rng=1
-    )
+    result = differential_evolution(by_position, BOUNDS, maxiter=n // 60 - 1, popsize=15, tol=0.0, polish=False, rng=1)
     assert abs(result.nfev - n) <= 60, result.nfev
     return int(result.nfev)
 
@@ -216,9 +214,7 @@ def main() -> None:
     except ImportError:
         pass
     n = given.evaluations
-    chosen = [
-        row for row in rows() if not given.only or row.family in given.only or row.name.split()[-1] in given.only
-    ]
+    chosen = [row for row in rows() if not given.only or row.family in given.only or row.name.split()[-1] in given.only]
     runs: dict[str, _timing.Run] = {}
     for row in chosen:
         if row.inline is not None:
@@ -230,9 +226,9 @@ def main() -> None:
         [
             "# What one evaluation costs beside the objective",
             "",
-            f"CPU microseconds per evaluation of a trivial 4-d objective, {n} evaluations in a run, the median of "
-            f"{given.repetitions} interleaved runs (the study is built anew in each). Everything is on: snapping, keys, "
-            "cache, record, events. In brackets: the bar. Inline, the objective is called once per point; vectorised, "
+            f"CPU microseconds per evaluation of a trivial 4-d objective, {n} evaluations in a run, median of "
+            f"{given.repetitions} interleaved runs (each builds the study anew). Everything is on: snapping, keys, "
+            "cache, record, events. In brackets: the bar. Inline, the objective is called per point, vectorised "
             "once per batch that the strategy gives (8 points for CMA-ES in 4-d, 1024 for random search).",
             "",
             report(chosen, seen),

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import _timing  # first: pins BLAS threads
+import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 
 import thalweg as tw
 
@@ -98,8 +98,8 @@ def main() -> None:
         [
             "# What a durable store costs",
             "",
-            "Milliseconds per trial of a trivial 4-d objective with random search, the full protocol: open, record, log. "
-            f"Medians of {given.repetitions} interleaved runs, each with a fresh file.",
+            "Milliseconds per trial of a trivial 4-d objective with random search, the full protocol: open, record, "
+            f"log. Medians of {given.repetitions} interleaved runs, each with a fresh file.",
             "",
             _timing.table(header, body),
             "",
