@@ -97,7 +97,8 @@ class Generational(Strategy):
                 answers = answers.rows(current)
                 if not len(answers):
                     return
-        if len(answers) == size and answers.tickets.tolist() == list(range(first, first + size)):
+        # bytes: the quickest way to compare the tickets with first, first + 1, ...
+        if len(answers) == size and answers.tickets.tobytes() == np.arange(first, first + size).tobytes():
             self._heard = size
             self.evolve(answers, slice(None))
             return
@@ -172,6 +173,14 @@ class Generational(Strategy):
         if len(taken):
             self.guests = _no_answers(self.dimension, taken.values.shape[1])
         return taken
+
+
+def merits(answers: Answers) -> Floats:
+    """`answers.merit()` (k,), in a third of its time where nothing failed; not to be changed, it may be a view."""
+    values: Floats = answers.values[:, 0]
+    if answers.violations is None and np.count_nonzero(np.isfinite(values)) == len(values):
+        return values
+    return answers.merit()
 
 
 def join(first: Answers, second: Answers) -> Answers:

@@ -18,7 +18,7 @@ from ...core.parameter import ORDERED, UNORDERED
 from ...core.strategy import Abilities
 from ...numerics.quasi_random import latin_hypercube
 from ...numerics.success_history import SuccessHistory
-from ._generational import Generational
+from ._generational import Generational, merits
 from ._seen import Seen
 
 Variant = Literal[
@@ -28,7 +28,7 @@ Variant = Literal[
 
 _LEAST = 4
 _CELLS = 5
-_LAST = (0.1, 0.3)  # share of the first population left at the end: short and long runs
+_LAST = (0.1, 0.4)  # share of the first population left at the end: short and long runs (small ones cost more per row)
 _GREED = (0.3, 0.1)  # share of the population that counts as best, at the start and at the end of the budget
 _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out is lost
 
@@ -37,7 +37,7 @@ _REDRAWN = 0.05  # share of label columns drawn anew, lest a label that died out
 class DE(Generational):
     """Differential evolution on the unit cube; labels are crossed over as whole cells, never added up.
 
-    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth (long runs: 3 tenths).
+    population: rows; with `shade` and a budget the first size, which falls linearly to a tenth (long runs: 4 tenths).
         Default: 0.7 sqrt(budget) (D / 5)^(1/4), more above 1000 D evaluations, at most 30 D; without a budget 12 D,
         64 to 200.
     variant: see `Variant`.
@@ -101,7 +101,7 @@ class DE(Generational):
         # a long run can afford a broader search, which also costs less per row
         self._plenty = max(self._left / (1000 * max(self.dimension, 1)), 1.0)
         self.first_size = self.population or self._default_size()
-        self.last_size = max(round(self.first_size * min(_LAST[0] * math.pow(self._plenty, 0.7), _LAST[1])), _LEAST)
+        self.last_size = max(round(self.first_size * min(_LAST[0] * math.pow(self._plenty, 0.85), _LAST[1])), _LEAST)
         self.size = 0
         first_F = self.scales[0] if self.F is not None else 0.5
         first_CR = np.linspace(0.2, 0.95, _CELLS) if self.CR is None else np.full(_CELLS, self.CR)
@@ -111,6 +111,7 @@ class DE(Generational):
         self._archived = 0
         self._merit: Floats = np.empty(0)
         self._order: Ints = np.empty(0, dtype=np.int64)
+        self._index = self._order  # 0, 1, 2, ... to cut from
         self._trial_F = self._trial_CR = np.empty(0)
         self._parents: Ints = np.empty(0, dtype=np.int64)
 
@@ -190,25 +191,29 @@ class DE(Generational):
         rows = size + self._archived
         u = rng.random((6 + d, size))
         greed = _GREED[0] + (_GREED[1] - _GREED[0]) * self.progress
+        # cell, p-best's rank, r1, r2, the column that is always crossed
         spans = np.array([[_CELLS], [max(greed * size, 2.0)], [size - 1], [rows - 1], [d]])
         picks = (u[:5] * spans).astype(np.intp)
-        picks[2:4] += np.arange(1, size + 1)  # never the member itself
-        picks[2] %= size
-        picks[3] %= rows
+        picks[2:4] += self._index[1 : size + 1]  # never the member itself
+        picks[2:4] %= np.array([[size], [rows]])
         F, CR = self.memory.draw(picks[0], u[5], rng.standard_normal(size))
+        picks[1] = self._order.take(picks[1])
         x = pool[:size]
-        best = self._order.take(picks[1])
-        v = pool.take(best, axis=0)
+        best, r1, r2 = pool.take(picks[1:4], axis=0)
+        v = best  # the array's name from here on; it was made for this
         v -= x
-        v += pool.take(picks[2], axis=0)
-        v -= pool.take(picks[3], axis=0)
+        v += r1
+        v -= r2
         v *= F[:, None]
         v += x
-        cross = CR[:, None] > u[6:].T
-        cross[np.arange(size), picks[4]] = True
+        stays = CR <= u[6:]  # (d, size)
+        picks[4] *= size
+        picks[4] += self._index[:size]
+        stays.reshape(-1)[picks[4]] = False
         self._trial_F, self._trial_CR = F, CR
-        self._finish(v, x, (best, picks[2], picks[3]))
-        return np.where(cross, v, x)
+        self._vary(v, (picks[1], picks[2], picks[3]))
+        np.copyto(v, x, where=stays.T)
+        return _inside(v, x)
 
     def _classic(self) -> Floats:
         """The classic variants, with F drawn once per generation."""
@@ -236,11 +241,11 @@ class DE(Generational):
         cross = rng.random((size, d)) < CR
         cross[np.arange(size), rng.integers(d, size=size)] = True
         self._trial_F = self._trial_CR = np.full(size, F)
-        self._finish(v, x, donors)
-        return np.where(cross, v, x)
+        self._vary(v, donors)
+        return _inside(np.where(cross, v, x), x)
 
-    def _finish(self, v: Floats, x: Floats, donors: tuple[Ints, Ints, Ints]) -> None:
-        """Make mutants v valid, in place: labels from donors, dithered steps, back into the cube."""
+    def _vary(self, v: Floats, donors: tuple[Ints, Ints, Ints]) -> None:
+        """Make mutants' discrete columns valid, in place: labels come from donors, steps are dithered."""
         rng, size = self.rng, len(v)
         if self._labels.size:
             shape = (size, len(self._labels))
@@ -250,13 +255,10 @@ class DE(Generational):
         if self._steps.size:
             # without this a difference below half a step would always be rounded away
             v[:, self._steps] += (rng.random((size, len(self._steps))) - 0.5) * self._widths
-        out = np.abs(v - 0.5) > 0.5
-        if np.count_nonzero(out):  # halfway between the parent and the bound that was passed
-            v[out] = 0.5 * (x[out] + (v[out] > 0.5))
 
     def evolve(self, answers: Answers, slots: Ints | slice) -> None:
         """Trials replace parents that are not better; what succeeded is remembered."""
-        merit = answers.merit()
+        merit = merits(answers)
         self.told += len(merit)
         if not self.size:
             self._found(answers, merit, slots)
@@ -288,20 +290,23 @@ class DE(Generational):
         self._pool[:size] = members
         self._pool[size : size + kept] = archive[:kept]
         self._archived = kept
+        self._index = np.arange(size + 1)
 
     def _select(self, parents: Ints | slice, points: Floats, merit: Floats) -> None:
         old = self._merit[parents]
         won = (merit < old).nonzero()[0]
-        if len(won):
-            if self.variant == "shade":
-                rows = won if isinstance(parents, slice) else parents[won]
-                self.memory.learn(self._trial_F[rows], self._trial_CR[rows], old[won] - merit[won])
-            self._archive(self._pool[parents][won])
         took = (merit <= old).nonzero()[0]  # equal ones too: that is how plateaus are crossed
-        at = took if isinstance(parents, slice) else parents[took]
-        self._pool[at] = points[took]
-        self._merit[at] = merit[took]
-        self._order = self._merit.argsort(kind="stable")
+        if len(won):
+            rows = won if isinstance(parents, slice) else parents[won]
+            if self.variant == "shade":
+                gain = old.take(won) - merit.take(won)
+                self.memory.learn(self._trial_F.take(rows), self._trial_CR.take(rows), gain)
+            self._archive(self._pool.take(rows, axis=0))
+        if len(took):
+            at = took if isinstance(parents, slice) else parents[took]
+            self._pool[at] = points.take(took, axis=0)
+            self._merit[at] = merit.take(took)
+            self._order = self._merit.argsort(kind="stable")
 
     def _archive(self, replaced: Floats) -> None:
         """Keep replaced parents; when the archive (as large as the population) is full they take random places."""
@@ -334,6 +339,15 @@ class DE(Generational):
         if worst < math.inf and worst - best <= 1e-14 * abs(best) and not self.seen.on:
             return worst > best or bool(np.ptp(self._pool[: self.size], axis=0).max() < 0.05)
         return self.generation % 8 == 0 and bool(np.ptp(self._pool[: self.size], axis=0).max() < 1e-11)
+
+
+def _inside(trials: Floats, parents: Floats) -> Floats:
+    """`trials` (n, d), changed in place: what left the cube goes halfway between the parent and the bound it passed."""
+    flat = trials.reshape(-1)
+    out = (np.abs(flat - 0.5) > 0.5).nonzero()[0]
+    if out.size:
+        flat[out] = 0.5 * (parents.reshape(-1).take(out) + (flat.take(out) > 0.5))
+    return trials
 
 
 def others(size: int, count: int, rng: np.random.Generator) -> list[Ints]:
