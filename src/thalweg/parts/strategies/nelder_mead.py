@@ -45,7 +45,9 @@ class NelderMead(Strategy):
         if not 0 < size <= 0.5:
             raise StrategyError(f"size is the simplex's edge as a share of the box in (0, 0.5], got {size!r}")
         self.size, self.restarts, self.x0 = float(size), bool(restarts), x0
+        # made anew by begin and restore, therefore no part of the state
         self._known: dict[bytes, float] = {}
+        self._keys: list[bytes] = []
 
     def begin(self) -> None:
         """The first simplex is laid out at the first ask, when foreign points may be known."""
@@ -63,10 +65,11 @@ class NelderMead(Strategy):
         self.discrete = bool(np.isfinite(levels).any()) or space.conditional
         self.simplex = np.empty((0, dimension))
         self.merits = np.empty(0)
+        self.ranked: list[float] = []  # the merits, sorted, as plain numbers
         self.phase = "new"
         self.trial = np.empty((0, dimension))  # what the phase wants evaluated
-        self.found = np.empty(0)  # its merits; NaN: not told yet
-        self.given = np.empty(0, dtype=np.bool_)
+        self.found: list[float] = []  # its merits; NaN: not told yet
+        self.given: list[bool] = []
         self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
         self.number = 0  # of the phase
         self.best, self.best_point = math.inf, np.full(dimension, 0.5)
@@ -78,13 +81,13 @@ class NelderMead(Strategy):
         self.seen = Seen.of(self.problem)
         self.points_seen: list[Floats] = []
         self.merits_seen: list[float] = []
-        self._known = {}
+        self._known, self._keys = {}, []
         self.ended = ""
 
     @property
     def stride(self) -> int:
         """Rows of the current phase that were not given yet."""
-        return max(int((~self.given).sum()), 1) if len(self.given) else len(self.columns) + 1
+        return max(self.given.count(False), 1) if self.given else len(self.columns) + 1
 
     @property
     def done(self) -> bool:
@@ -106,9 +109,10 @@ class NelderMead(Strategy):
             self._build(self.best_point, self.edges, np.ones(len(self.columns)))
             self._advance()
         wanted = self._wanted()[:n]
-        self.given[wanted] = True
+        for place in wanted:
+            self.given[place] = True
         self.places += [(self.next_ticket + i, self.number, place) for i, place in enumerate(wanted)]
-        points = self.trial[wanted]
+        points = self.trial[wanted] if wanted else self.trial[:0]
         if self.seen.on and len(wanted):
             points = self.problem.space.snap(points)
             self.seen.add(points)
@@ -116,13 +120,16 @@ class NelderMead(Strategy):
 
     def _wanted(self) -> list[int]:
         """Places to evaluate, the needed one of a step first; in finite spaces none that repeats a place before it."""
-        wanted: list[int] = np.flatnonzero(~self.given & np.isnan(self.found)).tolist()
+        given, found = self.given, self.found
+        wanted = [place for place, merit in enumerate(found) if merit != merit and not given[place]]
         if self.phase == "step":
             need = self._need()
-            wanted.sort(key=lambda place: place != need)
+            if need in wanted:
+                wanted.remove(need)
+                wanted.insert(0, need)
         if self.seen.on and wanted:
-            keys = [row.tobytes() for row in self.problem.space.snap(self.trial)]
-            taken = {keys[place] for place in np.flatnonzero(self.given).tolist()}
+            keys = self._trial_keys()
+            taken = {keys[place] for place, gone in enumerate(given) if gone}
             first: list[int] = []
             for place in wanted:
                 if keys[place] not in taken:
@@ -131,26 +138,36 @@ class NelderMead(Strategy):
             return first
         return wanted
 
+    def _trial_keys(self) -> list[bytes]:
+        """What the trial's rows are known by in a finite space."""
+        if not self._keys:
+            self._keys = [row.tobytes() for row in self.problem.space.snap(self.trial)]
+        return self._keys
+
     # --- tell -----------------------------------------------------------------------------------------------------
 
     def learn(self, answers: Answers) -> None:
         """Fill in the phase's merits and go on as far as they reach."""
         merits = answers.merit().tolist()
-        where = {ticket: (number, place) for ticket, number, place in self.places}
-        told = set(answers.tickets.tolist())
-        self.places = [item for item in self.places if item[0] not in told]
-        moved = answers.points
-        for i, ticket in enumerate(answers.tickets.tolist()):
+        tickets = answers.tickets.tolist()
+        if len(tickets) == len(self.places) == 1:
+            where, self.places = {tickets[0]: self.places[0][1:]}, []
+        else:
+            where = {ticket: (number, place) for ticket, number, place in self.places}
+            told = set(tickets)
+            self.places = [item for item in self.places if item[0] not in told]
+        constrained = self.problem.space.constrained
+        for ticket, merit, point in zip(tickets, merits, answers.points, strict=True):
             number, place = where[ticket]
-            self._note(answers.points[i], merits[i])
+            self._note(point, merit)
             if number != self.number:  # a speculative row of a step that is over
-                self._invite(answers.points[i], merits[i])
+                self._invite(point, merit)
                 continue
-            self.found[place] = merits[i]
-            if self.problem.space.constrained:
+            self.found[place] = merit
+            if constrained:
                 meant = self.problem.space.snap(self.trial[place : place + 1])[0]
-                if np.abs(meant - moved[i]).max() > 1e-9:
-                    self.trial[place] = moved[i]  # repaired
+                if np.abs(meant - point).max() > 1e-9:
+                    self.trial[place], self._keys = point, []  # repaired
         self._advance()
 
     def absorb(self, answers: Answers) -> None:
@@ -181,32 +198,36 @@ class NelderMead(Strategy):
 
     def _advance(self) -> None:
         """Go on until something must be evaluated."""
-        for _ in range(500):
-            if self.seen.on:
-                self._recall()
-            if self.phase == "step":
-                if self._need() >= 0:
+        # steps over known points alone soon go round in a circle: then it begins elsewhere
+        patience = 20 + 2 * len(self.columns) if self.seen.on else 500
+        while not self.ended:
+            for _ in range(patience):
+                if self.seen.on:
+                    self._recall()
+                if self.phase == "step":
+                    if self._need() >= 0:
+                        return
+                    self._accept()
+                elif any(merit != merit for merit in self.found):
                     return
-                self._accept()
-            elif np.isnan(self.found).any():
-                return
-            else:
-                self._settle()
-            if self.ended:
-                return
-        self._restart(anew=True)  # everything it wants is known already
+                else:
+                    self._settle()
+                if self.ended:
+                    return
+            self._restart(anew=True)
 
     def _recall(self) -> None:
-        for place, row in enumerate(self.problem.space.snap(self.trial)):
-            merit = self._known.get(row.tobytes())
+        known = self._known
+        for place, key in enumerate(self._trial_keys()):
+            merit = known.get(key)
             if merit is not None:
                 self.found[place] = merit
 
     def _enter(self, phase: str, trial: Floats) -> None:
-        self.phase, self.trial = phase, trial
+        self.phase, self.trial, self._keys = phase, trial, []
         self.number += 1
-        self.found = np.full(len(trial), np.nan)
-        self.given = np.zeros(len(trial), dtype=np.bool_)
+        self.found = [math.nan] * len(trial)
+        self.given = [False] * len(trial)
 
     def _build(self, start: Floats, edges: Floats, signs: Floats) -> None:
         """A right-angled simplex at `start`; edges that would leave the cube point the other way."""
@@ -222,7 +243,7 @@ class NelderMead(Strategy):
     def _settle(self) -> None:
         """A built or shrunk simplex is known."""
         if self.phase == "build":
-            self.simplex, self.merits = self.trial.copy(), self.found.copy()
+            self.simplex, self.merits = self.trial.copy(), np.array(self.found)
             self.before = float(self.merits.min())
         else:
             self.simplex[1:], self.merits[1:] = self.trial, self.found
@@ -230,41 +251,45 @@ class NelderMead(Strategy):
 
     def _step(self) -> None:
         """Sort the vertices and lay out the four trial points of a step."""
-        if self.guest < self.merits.min():
-            worst = int(np.argmax(self.merits))
-            self.simplex[worst], self.merits[worst] = self.guest_point, self.guest
-        self.guest = math.inf
-        order = np.argsort(self.merits, kind="stable")
-        self.simplex, self.merits = self.simplex[order], self.merits[order]
+        if self.guest < math.inf:
+            if self.guest < self.merits.min():
+                worst = int(self.merits.argmax())
+                self.simplex[worst], self.merits[worst] = self.guest_point, self.guest
+            self.guest = math.inf
+        order = self.merits.argsort(kind="stable")
+        self.simplex, self.merits = self.simplex.take(order, axis=0), self.merits.take(order)
+        self.ranked = self.merits.tolist()
         if self._collapsed():
             self._restart()
             return
         reflection, expansion, contraction, _ = self.factors
-        centre = self.simplex[:-1].mean(axis=0)
-        away = centre - self.simplex[-1]
-        shares = np.array([reflection, reflection * expansion, reflection * contraction, -contraction])
-        trial = centre + shares[:, None] * away
-        trial = np.abs(trial)
-        trial = np.clip(np.where(trial > 1.0, 2.0 - trial, trial), 0.0, 1.0)
+        simplex = self.simplex
+        centre = np.add.reduce(simplex[:-1]) / (len(simplex) - 1)
+        shares = np.array([[reflection], [reflection * expansion], [reflection * contraction], [-contraction]])
+        trial = shares * (centre - simplex[-1])
+        trial += centre
+        np.abs(trial, out=trial)
+        np.maximum(np.minimum(trial, 2.0 - trial, out=trial), 0.0, out=trial)
         self._enter("step", trial)
 
     def _need(self) -> int:
         """The place whose merit the step needs next; -1: it can be decided."""
-        reflected = self.found[_REFLECT]
-        if np.isnan(reflected):
+        found, ranked = self.found, self.ranked
+        reflected = found[_REFLECT]
+        if reflected != reflected:
             return _REFLECT
-        if reflected < self.merits[0]:
+        if reflected < ranked[0]:
             place = _EXPAND
-        elif reflected < self.merits[-2]:
+        elif reflected < ranked[-2]:
             return -1
         else:
-            place = _OUTSIDE if reflected < self.merits[-1] else _INSIDE
-        return place if np.isnan(self.found[place]) else -1
+            place = _OUTSIDE if reflected < ranked[-1] else _INSIDE
+        return place if found[place] != found[place] else -1
 
     def _accept(self) -> None:
         """Accept a trial point in place of the worst vertex, or shrink (the original's rules)."""
-        reflected, expanded, outside, inside = self.found.tolist()
-        best, second, worst = float(self.merits[0]), float(self.merits[-2]), float(self.merits[-1])
+        reflected, expanded, outside, inside = self.found
+        best, second, worst = self.ranked[0], self.ranked[-2], self.ranked[-1]
         if reflected < best:
             place = _EXPAND if expanded < reflected else _REFLECT
         elif reflected < second:
@@ -283,12 +308,14 @@ class NelderMead(Strategy):
         self._step()
 
     def _collapsed(self) -> bool:
-        spread = np.abs(self.simplex[1:] - self.simplex[0]).max(initial=0.0)
-        if spread < _TINY or self.idle > 40 * (len(self.columns) + 1):
+        if self.idle > 40 * (len(self.columns) + 1):
             return True
-        rise = float(self.merits[-1]) - float(self.merits[0])
-        if rise <= 1e-15 * abs(float(self.merits[0])) and spread < 1e-5:
-            return True
+        best, rise = self.ranked[0], self.ranked[-1] - self.ranked[0]
+        # a simplex does not shrink faster than by half per step: the costly look at its size can wait some steps
+        if self.number % 4 == 0 or rise <= 1e-15 * abs(best):
+            spread = np.abs(self.simplex[1:] - self.simplex[0]).max(initial=0.0)
+            if spread < _TINY or (rise <= 1e-15 * abs(best) and spread < 1e-5):
+                return True
         if self.discrete and (rise == 0.0 or not math.isfinite(rise)):
             snapped = self.problem.space.snap(self.simplex)
             return bool(np.abs(snapped[1:] - snapped[0]).max(initial=0.0) < _TINY)
@@ -326,5 +353,6 @@ class NelderMead(Strategy):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state`; the memory is made from what was seen."""
         super().restore(state)
+        self._keys = []
         pairs = zip(self.points_seen, self.merits_seen, strict=True)
         self._known = {point.tobytes(): merit for point, merit in pairs}
