@@ -261,3 +261,13 @@ def test_ctrl_c(evaluator, hard):
     assert last.startswith("DONE interrupted"), out
     assert (int(last.split()[-1]) == 0) == hard
     assert "interrupted:" in errors  # the best, or that there is none, is always printed
+
+
+def test_code_that_changed_is_said_never_silently_mixed(tmp_path):
+    keywords = {"store": f"sqlite:///{tmp_path}/a.db", "name": "a", "strategy": "random", "seed": 0}
+    space = {"x": tw.Float(-1, 1)}
+    tw.minimize(lambda p: p["x"] ** 2, space, max_evals=5, **keywords)
+    tw.minimize(lambda p: p["x"] ** 2, space, max_evals=10, **keywords)  # the same code: nothing to say
+    with pytest.warns(UserWarning, match="not the one that earlier results"):
+        result = tw.minimize(lambda p: p["x"] ** 2 + 1, space, max_evals=15, **keywords)
+    assert result.evaluations == 15

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class Plan:
 
 class Program(ABC):
     """A program as an objective: the command evaluator runs what `plan` says and hands the outcome to `measure`."""
+
+    @property
+    def objectives(self) -> Mapping[str, Literal["minimize", "maximize"]]:
+        """{name: goal} that it declares itself; empty for a single value, which is minimised."""
+        return {}
 
     @abstractmethod
     def check(self, names: Sequence[str] | None = None) -> None:

@@ -6,6 +6,8 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,18 @@ class Target:
     def name(self) -> str:
         """A short name for people."""
         return str(getattr(self.function, "__qualname__", None) or type(self.function).__name__)
+
+    @property
+    def digest(self) -> str:
+        """Hex digits that change when the objective's own code does (what it calls is not looked into); for a program,
+        when its command line, the program or its input files do. "" where there is no code to look at.
+        """
+        if self.program is not None:
+            return blake2b(repr(self.program.fingerprint()).encode(), digest_size=8).hexdigest()
+        function = getattr(self.function, "func", self.function)
+        function = getattr(function, "__func__", function)
+        code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
+        return blake2b(_code_text(code).encode(), digest_size=8).hexdigest() if isinstance(code, CodeType) else ""
 
     def arguments(self, reals: Floats, active: Mask | None) -> list[Any]:
         """k objects as the objective wants them (dicts, arrays or typed objects) from (k, D) decoded points."""
@@ -147,6 +161,12 @@ def _component(raw: Any) -> Any:
         return float(raw)
     except (TypeError, ValueError, OverflowError):
         return str(raw)
+
+
+def _code_text(code: CodeType) -> str:
+    """Instructions, names and constants of a code object, those of inner functions included; no addresses or lines."""
+    inner = [_code_text(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts]
+    return repr((code.co_code, code.co_names, code.co_varnames, inner))
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
