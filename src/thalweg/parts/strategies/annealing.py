@@ -178,47 +178,41 @@ class Annealing(Strategy):
 
     def learn(self, answers: Answers) -> None:
         """Metropolis: a better point is taken, a worse one with chance exp(-rise / (temperature * typical rise))."""
-        merits = answers.merit()
-        order = np.argsort(answers.tickets)
-        chain_of = np.argsort(self.tickets, kind="stable")
-        rows = chain_of[np.searchsorted(self.tickets[chain_of], answers.tickets)]
-        for i in order.tolist():
-            self._judge(int(rows[i]), answers.points[i], float(merits[i]))
+        merits = answers.merit().tolist()
+        chain_of = {ticket: row for row, ticket in enumerate(self.tickets.tolist()) if ticket >= 0}
+        for ticket, i in sorted(zip(answers.tickets.tolist(), range(len(merits)), strict=True)):
+            self._judge(chain_of[ticket], answers.points[i], merits[i])
 
     def _judge(self, row: int, point: Floats, merit: float) -> None:
         self.tickets[row] = -1
-        self.ages[row] += 1
         self.since[row] += 1
-        heat = float(self._heat()[row])
+        age = int(self.ages[row]) + 1
+        self.ages[row] = age
         old = float(self.merits[row])
         rise = merit - old
-        if math.isfinite(rise) and 0 < rise < 1e200:  # not from or to a violating point
+        if 0 < rise < 1e200:  # not from or to a violating point
             self.rises += 1
             self.rise += (rise - self.rise) / min(self.rises, 50)
-        accepted = (
-            merit <= old
-            if not math.isfinite(old)
-            else (
-                rise <= 0
-                or (
-                    merit < math.inf and self.rng.random() < math.exp(-min(rise / max(heat * self.rise, 1e-300), 700.0))
-                )
-            )
-        )
+        accepted = merit <= old
+        if not accepted and merit < math.inf:
+            heat = _HOT * (_COLD / _HOT) ** min(age / self.moves, 1.0)
+            accepted = self.rng.random() < math.exp(-min(rise / max(heat * self.rise, 1e-300), 700.0))
         if accepted:
             self.points[row], self.merits[row] = point, merit
         self._adapt(self.touched[row], accepted)
         if merit < self.best:
             self.best, self.best_point = merit, point.copy()
             self.since[:] = 0
-        if self.ages[row] >= self.moves and self.since[row] >= min(self.moves, 10 * self.dimension + 10):
+        if age >= self.moves and self.since[row] >= min(self.moves, 10 * self.dimension + 10):
             self._reheat(row)
 
     def _adapt(self, touched: Mask, accepted: bool) -> None:
         """Widths grow after acceptance and shrink after refusal; still at 44 % accepted."""
-        factor = 1.25 if accepted else 1.25 ** (-0.44 / 0.56)
-        count = max(int(touched.sum()), 1)
-        self.widths[touched] = np.minimum(np.maximum(self.widths[touched] * factor ** (1 / count), _LEAST), 0.5)
+        columns = touched.nonzero()[0].tolist()
+        factor = (1.25 if accepted else 1.25 ** (-0.44 / 0.56)) ** (1 / max(len(columns), 1))
+        widths = self.widths
+        for j in columns:  # mostly one: an array call takes longer
+            widths[j] = min(max(float(widths[j]) * factor, _LEAST), 0.5)
 
     def _reheat(self, row: int) -> None:
         """A chain that has cooled without gain goes on elsewhere: at the best point, another chain's, or a new one."""

@@ -206,7 +206,7 @@ class DE(Generational):
         v -= r2
         v *= F[:, None]
         v += x
-        stays = CR <= u[6:]  # (d, size)
+        stays = u[6:] >= CR  # (d, size)
         picks[4] *= size
         picks[4] += self._index[:size]
         stays.reshape(-1)[picks[4]] = False

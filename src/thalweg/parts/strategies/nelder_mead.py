@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ class NelderMead(Strategy):
     def _wanted(self) -> list[int]:
         """Places to evaluate, the needed one of a step first; in finite spaces none that repeats a place before it."""
         given, found = self.given, self.found
-        wanted = [place for place, merit in enumerate(found) if merit != merit and not given[place]]
+        wanted = [place for place, merit in enumerate(found) if isnan(merit) and not given[place]]
         if self.phase == "step":
             need = self._need()
             if need in wanted:
@@ -208,7 +209,7 @@ class NelderMead(Strategy):
                     if self._need() >= 0:
                         return
                     self._accept()
-                elif any(merit != merit for merit in self.found):
+                elif any(map(isnan, self.found)):
                     return
                 else:
                     self._settle()
@@ -276,7 +277,7 @@ class NelderMead(Strategy):
         """The place whose merit the step needs next; -1: it can be decided."""
         found, ranked = self.found, self.ranked
         reflected = found[_REFLECT]
-        if reflected != reflected:
+        if isnan(reflected):
             return _REFLECT
         if reflected < ranked[0]:
             place = _EXPAND
@@ -284,7 +285,7 @@ class NelderMead(Strategy):
             return -1
         else:
             place = _OUTSIDE if reflected < ranked[-1] else _INSIDE
-        return place if found[place] != found[place] else -1
+        return place if isnan(found[place]) else -1
 
     def _accept(self) -> None:
         """Accept a trial point in place of the worst vertex, or shrink (the original's rules)."""
