@@ -19,8 +19,9 @@ HEAVY = (
     "torch",
     "ray",
 )
-LIMIT_S = 0.12
-"""CPU seconds over an empty interpreter, NumPy included."""
+LIMIT = 2.0
+"""Times what importing NumPy costs over an empty interpreter, NumPy included. NumPy takes 0.06 CPU-s on a quiet core of
+the machine where the limit of 0.12 CPU-s was set; a ratio holds where the machine is busy or slow, too."""
 
 MEASURE = """
 import json, resource, sys
@@ -51,10 +52,13 @@ def test_nothing_heavy_is_loaded():
 
 def test_it_costs_little(tmp_path):
     run("import thalweg", tmp_path)  # compiles what was never compiled
-    empty = min(run("", tmp_path)[0] for _ in range(5))
-    best = float("inf")
-    for _ in range(15):  # the least of several: other load on the machine only ever adds
-        best = min(best, run("import thalweg", tmp_path)[0] - empty)
-        if best <= LIMIT_S:
-            break
-    assert best <= LIMIT_S
+    empty = numpy = ours = float("inf")
+    for _ in range(12):  # interleaved, and the least of several: other load only ever adds
+        empty = min(empty, run("", tmp_path)[0])
+        numpy = min(numpy, run("import numpy", tmp_path)[0])
+        ours = min(ours, run("import thalweg", tmp_path)[0])
+        if ours - empty <= LIMIT * (numpy - empty):
+            return
+    raise AssertionError(
+        f"import thalweg costs {(ours - empty) / (numpy - empty):.2f} times NumPy, at most {LIMIT} wanted"
+    )
