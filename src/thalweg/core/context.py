@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Report = Callable[[int, int, "float | Mapping[str, float]"], bool]
 """(trial number, step, values) -> whether to stop this evaluation."""
@@ -36,6 +38,9 @@ class Context:
     def folder(self) -> Path:
         """A fresh folder for this evaluation's files, removed when it ends."""
         if self._folder is None:
+            import tempfile  # loading these two takes as long as loading the whole of `core`
+            from pathlib import Path
+
             self._folder = Path(tempfile.mkdtemp(prefix=f"thalweg-{self.number}-"))
         return self._folder
 

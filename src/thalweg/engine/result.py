@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from .history import History
 from .replicates import Replicates
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..watch.data import RunData
 
 
