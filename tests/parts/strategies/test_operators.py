@@ -130,3 +130,26 @@ def test_swap_changes_two_places_and_reverse_a_stretch(rng):
 def test_flip_moves_an_item_in_or_out():
     x = np.array([[0.25, 0.75]])
     np.testing.assert_allclose(op.flip(x, np.array([[True, False]])), [[0.75, 0.75]])
+
+
+def test_entries_are_crossed_and_mutated_by_the_same_laws():
+    draw = np.random.default_rng(3)
+    a, b = draw.random(40000), draw.random(40000)
+    one, two = op.sbx_entries(a, b, np.random.default_rng(5), 10.0)
+    left, right = op.sbx(a[:, None], b[:, None], np.random.default_rng(6), 10.0, 1.0)
+    assert min(one.min(), two.min()) >= 0 and max(one.max(), two.max()) <= 1
+    levels = np.linspace(0.02, 0.98, 13)
+    middle, gap = 0.5 * (a + b), np.abs(a - b)
+    for x, y in ((one, left[:, 0]), (two, right[:, 0])):
+        spread, other = np.abs(x - middle) / gap, np.abs(y - middle) / gap
+        np.testing.assert_allclose(np.quantile(spread, levels), np.quantile(other, levels), rtol=0.03)
+    moved = op.mutated_entries(a, np.random.default_rng(5), 20.0)
+    other = op.polynomial_mutation(a[:, None], np.random.default_rng(6), 20.0, 1.0)[:, 0]
+    np.testing.assert_allclose(np.quantile(moved - a, levels), np.quantile(other - a, levels), atol=0.004)
+
+
+def test_equal_entries_stay_what_they_are(rng):
+    a = rng.random(50)
+    one, two = op.sbx_entries(a, a.copy(), rng, 15.0)
+    np.testing.assert_allclose(one, a, atol=1e-15)
+    np.testing.assert_allclose(two, a, atol=1e-15)

@@ -105,6 +105,18 @@ def sbx(
     return np.clip(one, 0.0, 1.0), np.clip(two, 0.0, 1.0)
 
 
+def sbx_entries(first: Floats, second: Floats, rng: np.random.Generator, eta: float) -> tuple[Floats, Floats]:
+    """(k,), (k,) -> (k,), (k,): `sbx` of single entries, every one of them crossed."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    gap = np.maximum(high - low, 1e-300)
+    rooms = np.stack([low, 1.0 - high])  # (2, k): the children below and above
+    inner = rng.random(len(first)) * (2.0 - (1.0 + 2.0 * rooms / gap) ** -(eta + 1.0))
+    spread = np.where(inner <= 1.0, inner, 1.0 / np.maximum(2.0 - inner, 1e-300)) ** (1.0 / (eta + 1.0)) * gap
+    below, above = np.minimum(np.maximum(0.5 * (low + high + [[-1.0], [1.0]] * spread), 0.0), 1.0)
+    swap = rng.random(len(first)) < 0.5
+    return np.where(swap, above, below), np.where(swap, below, above)
+
+
 def uniform_crossover(
     first: Floats, second: Floats, rng: np.random.Generator, rate: float = 0.5
 ) -> tuple[Floats, Floats]:
@@ -172,6 +184,16 @@ def polynomial_mutation(
     root = np.where(lower, down, up) ** (1.0 / power)
     moved = points + np.where(lower, root - 1.0, 1.0 - root)
     return np.clip(np.where(hit, moved, points), 0.0, 1.0)
+
+
+def mutated_entries(entries: Floats, rng: np.random.Generator, eta: float) -> Floats:
+    """(k,) -> (k,): `polynomial_mutation` of single entries, every one of them hit."""
+    draw = rng.random(len(entries))
+    lower = draw < 0.5
+    share = 2.0 * np.minimum(draw, 1.0 - draw)  # of the way to the bound, in the mutation's own measure
+    root = share + (1.0 - share) * np.where(lower, 1.0 - entries, entries) ** (eta + 1.0)
+    root **= 1.0 / (eta + 1.0)
+    return np.minimum(np.maximum(entries + np.where(lower, root - 1.0, 1.0 - root), 0.0), 1.0)
 
 
 def redraw(points: Floats, levels: Floats, rng: np.random.Generator, hit: Mask) -> Floats:

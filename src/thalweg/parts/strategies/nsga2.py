@@ -42,6 +42,8 @@ class NSGA2(Generational):
     population: members (and children per generation); None: a tenth of the budget, 20 to 100.
     crossover_prob: chance that a pair is crossed.  mutation_prob: chance per column; None: one over their number.
     eta_crossover, eta_mutation: distribution indices of SBX and polynomial mutation, larger = closer to the parents.
+    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few long
+        evaluations, whose answers join later as foreign ones.
     """
 
     abilities: ClassVar[Abilities] = Abilities(objectives=MANY, learns_foreign=True)
@@ -54,6 +56,7 @@ class NSGA2(Generational):
         mutation_prob: float | None = None,
         eta_crossover: float = 15.0,
         eta_mutation: float = 20.0,
+        quorum: float = 1.0,
     ) -> None:
         if population is not None and population < 4:
             raise StrategyError(f"population is at least 4 (two pairs), got {population!r}")
@@ -63,6 +66,9 @@ class NSGA2(Generational):
         if min(eta_crossover, eta_mutation) < 0:
             raise StrategyError(f"eta_crossover and eta_mutation are >= 0, got {eta_crossover!r} and {eta_mutation!r}")
         self.population, self.crossover_prob, self.mutation_prob = population, crossover_prob, mutation_prob
+        if not 0 < quorum <= 1:
+            raise StrategyError(f"quorum is a share in (0, 1], got {quorum!r}")
+        self.quorum = float(quorum)
         self.eta_crossover, self.eta_mutation = float(eta_crossover), float(eta_mutation)
 
     def begin(self) -> None:
@@ -202,10 +208,14 @@ class NSGA2(Generational):
         values = np.concatenate([self.values, values])
         violations = np.concatenate([self.violations, violations])
         rank = ranks(values, violations if violations.any() else None)
-        room = np.empty(len(points))
-        for number in range(int(rank.max(initial=-1)) + 1):
-            members = np.flatnonzero(rank == number)
-            room[members] = crowding(values[members])
+        room = np.full(len(points), np.inf)
+        order = rank.argsort(kind="stable")
+        ends = np.cumsum(np.bincount(rank, minlength=1)).tolist()
+        for start, stop in zip([0, *ends], ends, strict=False):
+            if start >= self.size:
+                break  # these fronts do not survive
+            if stop - start > 2:  # the ends of a front have no neighbour: a front of two has nothing but ends
+                room[order[start:stop]] = crowding(values[order[start:stop]])
         kept = np.lexsort((-room, rank))[: self.size]
         self.members, self.values, self.violations = points[kept], values[kept], violations[kept]
         self.ranks, self.crowding = rank[kept], room[kept]
