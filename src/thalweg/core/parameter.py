@@ -33,6 +33,8 @@ CONTINUOUS, ORDERED, UNORDERED, KEY = 0, 1, 2, 3
 
 When = str | Mapping[str, Any] | None
 _EXACT = 2.0**53
+_NEAR_WHOLE = 1e-5
+"""A number this near to a whole one is meant to be it, where people give integers."""
 _LOG_EXACT = 2.0**44
 """Log integers above this many steps are not told apart by exp(log(value))."""
 
@@ -388,6 +390,9 @@ class Integer(_Number):
         return ((reals - self.low) / self.step + 0.5) / self._levels
 
     def _code(self, value: Any) -> float:
+        real = _real(value, "value")
+        if math.isfinite(real) and abs(real - round(real)) <= _NEAR_WHOLE:
+            value = round(real)  # what arithmetic left of a whole number
         real = super()._code(value)
         if real != math.floor(real):
             raise SpaceError(f"a whole number is expected, got {value!r}")

@@ -139,13 +139,18 @@ class Strategy(ABC):
         self._books = frozenset(vars(self)) | {"_books"}
         self.begin()
 
-    def _check(self, problem: Problem, budget: int | None) -> None:
+    def check(self, problem: Problem) -> None:
+        """Raise StrategyError where the abilities do not cover the problem."""
         kind = type(self).__name__
         if len(problem.objectives) > self.abilities.objectives:
             raise StrategyError(
                 f"{kind} minimises {self.abilities.objectives} objective(s), the problem has "
                 f"{len(problem.objectives)}; use strategy='nsga2', or 'random'"
             )
+
+    def _check(self, problem: Problem, budget: int | None) -> None:
+        self.check(problem)
+        kind = type(self).__name__
         if self.abilities.needs_budget and budget is None:
             raise StrategyError(f"{kind} needs a number of evaluations; give max_evals")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ class ByHand:
             chunk = self._next(n - len(trials))
             if chunk is None:
                 break
+            if len(chunk) > n - len(trials):  # replicates of one point may be asked for in several calls
+                self._session.backlog.insert(0, chunk.rows(slice(n - len(trials), None)))
+                chunk = chunk.rows(slice(0, n - len(trials)))
             opened = self._opened(chunk) if len(chunk) else None
             if opened is None:
                 continue
@@ -50,11 +54,10 @@ class ByHand:
 
     def _next(self, n: int) -> Chunk | None:
         session = self._session
+        while session.untold:  # recorded by an earlier process, which ended before it told them
+            session.conclude(session.untold.pop(min(session.untold)))
         if session.backlog:
-            chunk = session.backlog.pop(0)
-            if len(chunk) > n:
-                session.backlog.insert(0, chunk.rows(slice(n, None)))
-            return chunk.rows(slice(0, n))
+            return session.backlog.pop(0)
         if session.exhausted:
             return None
         return session.draw(max(1, n // session.groups.repeats))
@@ -64,9 +67,13 @@ class ByHand:
         if isinstance(trials, Trial):
             trials, values = [trials], [values]
             seconds = None if seconds is None else [seconds]
-        values = list(values)
+        trials, values = list(trials), _listed(values, "tell", "values")
         if len(trials) != len(values):
             raise ProblemError(f"tell: {len(trials)} trials need as many values, got {len(values)}")
+        if seconds is not None:
+            seconds = [_seconds(item) for item in _listed(seconds, "tell", "seconds")]
+            if len(seconds) != len(trials):
+                raise ProblemError(f"tell: {len(trials)} trials need as many seconds, got {len(seconds)}")
         numbers = [trial.number for trial in trials]
         for number in numbers:
             if number not in self._asked or numbers.count(number) > 1:
@@ -84,8 +91,10 @@ class ByHand:
     def results(self, params: Any, values: Any) -> tuple[Floats, list[Outcomes]]:
         """(reals (k, D), what they came to) of points from elsewhere, checked."""
         several = isinstance(params, (list, tuple)) or (isinstance(params, np.ndarray) and params.ndim == 2)
+        if several and len(params) and all(isinstance(item, Real) for item in params):
+            several = False  # one point of an array space
         points = list(params) if several else [params]
-        raws = list(values) if several else [values]
+        raws = _listed(values, "add", "values") if several else [values]
         if len(points) != len(raws):
             raise ProblemError(f"add: {len(points)} points need as many values, got {len(raws)}")
         return self._session.space.from_params(points), [self._read(raw) for raw in raws]
@@ -121,6 +130,18 @@ class ByHand:
             np.array([reading.violation]) if problem.constraints else None,
             [reading.components] if reading.components is not None else None,
         )
+
+
+def _listed(given: Any, call: str, what: str) -> list[Any]:
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise ProblemError(f"{call}: a list of {what} is expected, one for each trial, got {given!r:.80}")
+    return list(given)
+
+
+def _seconds(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 <= float(given) < float("inf"):
+        raise ProblemError(f"tell: seconds must be finite numbers >= 0, got {given!r}")
+    return float(given)
 
 
 def _nothing(_params: Any) -> None:

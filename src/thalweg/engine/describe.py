@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run_data(result: Result) -> RunData:
     """The finished trials of `result` as columns."""
     history, problem = result.history, result.problem
-    numbers = history.final()
+    numbers = result.finished
     row_of = {number: row for row, number in enumerate(numbers.tolist())}
     data = RunData(
         values=history.values[numbers] * problem.signs,
@@ -41,6 +41,8 @@ def run_data(result: Result) -> RunData:
         noisy=problem.noisy or result.groups.repeats > 1,
         spans=result.spans,
     )
+    if result.groups.repeats > 1 and result.best_number is not None:
+        data.chosen = (row_of[result.best_number], result.value)
     _label(data, result, numbers)
     return data
 

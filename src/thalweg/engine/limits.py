@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from time import perf_counter
+from typing import Any
 
 from ..core.errors import ProblemError
 from ..core.stopping import Progress, StopRule
+
+
+def _is_count(given: Any) -> bool:
+    """Whether it is a whole number >= 1 (1e3 counts, True and "10" do not)."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return False
+    number = float(given)
+    return number >= 1 and number.is_integer()
 
 
 class Limits:
@@ -16,9 +26,11 @@ class Limits:
     """
 
     def __init__(self, max_evals: int | None, timeout: float | None, rule: StopRule | None, finite: bool) -> None:
-        if max_evals is not None and (isinstance(max_evals, bool) or int(max_evals) != max_evals or max_evals < 1):
+        if max_evals is not None and not _is_count(max_evals):
             raise ProblemError(f"max_evals: a whole number of evaluations >= 1 is expected, got {max_evals!r}")
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and (
+            isinstance(timeout, (bool, str)) or not isinstance(timeout, Real) or not timeout > 0
+        ):
             raise ProblemError(f"timeout: seconds > 0 are expected, got {timeout!r}")
         if max_evals is None and timeout is None and rule is None and not finite:
             raise ProblemError(

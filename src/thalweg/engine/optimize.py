@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ..core.program import Program
 from .result import Result
 from .study import Objective, Study
 
@@ -26,6 +27,24 @@ def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
+def _checked(objective: Objective, space: Any, keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keywords of the study and of its run. Where a store is given, the call is rehearsed in memory first, so that
+    a mistake in it leaves neither a file nor a study behind.
+    """
+    of_study, of_run = _split(keywords)
+    if isinstance(objective, Program) and objective.objectives:
+        of_study.setdefault("objectives", objective.objectives)
+    if of_study.get("store") not in (None, "memory"):
+        Study(space, **{**of_study, "store": None, "listeners": ()}).rehearse(objective, of_run)
+    return of_study, of_run
+
+
+def _largest(keywords: dict[str, Any]) -> dict[str, Any]:
+    if keywords.get("goal", "maximize") != "maximize":
+        raise TypeError(f"maximize() looks for large values, got goal={keywords['goal']!r}; use minimize()")
+    return {**keywords, "goal": "maximize"}
+
+
 def minimize(objective: Objective, space: Any, **keywords: Any) -> Result:
     """The smallest value of `objective` over `space`.
 
@@ -37,23 +56,23 @@ def minimize(objective: Objective, space: Any, **keywords: Any) -> Result:
     Raises:
         TypeError: an unknown keyword.  What `Study` and `Study.run` raise.
     """
-    of_study, of_run = _split(keywords)
+    of_study, of_run = _checked(objective, space, keywords)
     with Study(space, **of_study) as study:
         return study.run(objective, **of_run)
 
 
 def maximize(objective: Objective, space: Any, **keywords: Any) -> Result:
     """The largest value of `objective` over `space`; everything else as in `minimize`."""
-    return minimize(objective, space, **{"goal": "maximize", **keywords})
+    return minimize(objective, space, **_largest(keywords))
 
 
 async def aminimize(objective: Objective, space: Any, **keywords: Any) -> Result:
     """`minimize` inside the caller's event loop: an `async def` objective is awaited, `workers` (64) at a time."""
-    of_study, of_run = _split(keywords)
+    of_study, of_run = _checked(objective, space, keywords)
     with Study(space, **of_study) as study:
         return await study.arun(objective, **of_run)
 
 
 async def amaximize(objective: Objective, space: Any, **keywords: Any) -> Result:
     """`maximize` inside the caller's event loop."""
-    return await aminimize(objective, space, **{"goal": "maximize", **keywords})
+    return await aminimize(objective, space, **_largest(keywords))

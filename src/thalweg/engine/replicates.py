@@ -15,6 +15,14 @@ from .history import History
 AGGREGATES: dict[str, Callable[..., Any]] = {"mean": np.mean, "median": np.median, "min": np.min}
 
 
+def check_replicates(repeats: Any, aggregate: Any) -> None:
+    """Raise ProblemError where `repeats` or `aggregate` cannot be."""
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ProblemError(f"repeats: a whole number >= 1 is expected, got {repeats!r}")
+    if not isinstance(aggregate, str) or aggregate not in AGGREGATES:
+        raise ProblemError(f"aggregate: one of {', '.join(AGGREGATES)} is expected, got {aggregate!r}")
+
+
 class Replicates:
     """Keeps the trials of a point together.
 
@@ -26,10 +34,7 @@ class Replicates:
     """
 
     def __init__(self, history: History, repeats: int, aggregate: str) -> None:
-        if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-            raise ProblemError(f"repeats: a whole number >= 1 is expected, got {repeats!r}")
-        if aggregate not in AGGREGATES:
-            raise ProblemError(f"aggregate: one of {', '.join(AGGREGATES)} is expected, got {aggregate!r}")
+        check_replicates(repeats, aggregate)
         self.history, self.repeats = history, repeats
         self._reduce = AGGREGATES[aggregate]
         self._members: dict[int, list[int]] = {}
@@ -65,14 +70,17 @@ class Replicates:
             return
         numbers = chunk.numbers.tolist()
         for row, number in enumerate(numbers):
-            replicate = int(chunk.replicates[row]) if chunk.replicates is not None else 0
-            base = chunk.keys[row][: 8 * self.history.space.dimension]
-            group = replicate // self.repeats
-            key = base + group.to_bytes(4, "little")
+            key = self._group_key(chunk, row, number)
             first = self._open_keys.setdefault(key, number)
             self._members.setdefault(first, []).append(number)
             self._first[number] = first
             self._points.setdefault(first, (int(chunk.tickets[row]), chunk.points[row]))
+
+    def _group_key(self, chunk: Chunk, row: int, number: int) -> bytes:
+        if self.history.sources.get(number) == "added":
+            return b"added" + number.to_bytes(8, "little")  # from elsewhere: it stands for itself
+        replicate = int(chunk.replicates[row]) if chunk.replicates is not None else 0
+        return chunk.keys[row][: 8 * self.history.space.dimension] + (replicate // self.repeats).to_bytes(4, "little")
 
     def known(self, chunk: Chunk) -> None:
         """Rows that a store gave back: groups as they were."""
@@ -85,9 +93,16 @@ class Replicates:
 
     def dropped(self, chunk: Chunk) -> None:
         """Rows were released before they ran."""
-        for number in chunk.numbers.tolist() if self.repeats > 1 else ():
-            first = self._first.pop(number)
-            self._members[first].remove(number)
+        for row, number in enumerate(chunk.numbers.tolist() if self.repeats > 1 else ()):
+            key, first = self._group_key(chunk, row, number), self._first.pop(number)
+            members, point = self._members.pop(first), self._points.pop(first)
+            members.remove(number)
+            if not members:
+                del self._open_keys[key]
+                continue
+            left = members[0]  # numbers are given again: a group is called by one of its own
+            self._open_keys[key], self._members[left], self._points[left] = left, members, point
+            self._first.update(dict.fromkeys(members, left))
 
     def answered(self, number: int) -> bool:
         """Whether all replicates of the point are final."""
@@ -109,7 +124,14 @@ class Replicates:
         return tickets, np.array([pair[1] for pair in pairs]), np.array(ready, dtype=np.int64)
 
     def _whole(self, first: int) -> bool:
-        return len(self._members[first]) >= self.repeats
+        return len(self._members[first]) >= self.repeats or self.history.sources.get(first) == "added"
+
+    def whole(self, numbers: Ints) -> Ints:
+        """One number for each point of `numbers` whose replicates are all final."""
+        if self.repeats == 1:
+            return numbers
+        firsts = sorted({self._first[number] for number in numbers.tolist()})
+        return np.array([n for n in firsts if self.answered(n) and self._whole(n)], dtype=np.int64)
 
     def answers(self, tickets: Ints, points: Floats, numbers: Ints) -> Answers:
         """One answer per point: aggregated values, worst status, mean violation, summed seconds, standard error."""

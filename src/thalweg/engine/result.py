@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.batch import Floats, Status
+from ..core.batch import Answers, Floats, Ints, Status
 from ..core.errors import MissingExtra, ProblemError, ThalwegError
 from ..core.expression import Expression
 from ..core.problem import Problem
@@ -30,6 +30,7 @@ class Result:
 
     stop_reason: why it ended, in words.  evaluations: finished trials of the study.  cached: proposals answered without
     an evaluation.  spans: where the time went.  strategy, why: what searched, and why that.
+    numbers: (n,) the trials it is about; None: all that have finished when it is read (a running study's state).
     """
 
     problem: Problem
@@ -43,6 +44,7 @@ class Result:
     why: str = ""
     name: str = ""
     budget: int | None = None
+    numbers: Ints | None = None
 
     @property
     def best(self) -> Trial:
@@ -56,14 +58,14 @@ class Result:
         return self.history.trial(self.best_number)
 
     def _nothing(self) -> str:
-        history = self.history
-        errors = list(history.errors.values())
-        if not history.n:
+        history, numbers = self.history, self.finished
+        errors = [history.errors[number] for number in numbers.tolist() if number in history.errors]
+        if not len(numbers):
             return "no best: nothing was evaluated"
-        failed, late = history.count(Status.FAILED), history.count(Status.TIMEOUT)
-        violated = int((history.violations[: history.n] > 0).sum())
-        last = f"; the last error: {errors[-1].splitlines()[0]}" if errors else ""
-        return f"no best: of {history.n} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
+        failed, late = self._count(Status.FAILED), self._count(Status.TIMEOUT)
+        violated = int((history.violations[numbers] > 0).sum())
+        last = f"; the last error: {errors[-1].splitlines()[0]}" if errors and errors[-1] else ""
+        return f"no best: of {len(numbers)} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
 
     @property
     def success(self) -> bool:
@@ -108,30 +110,57 @@ class Result:
         return self.evaluations
 
     @property
+    def finished(self) -> Ints:
+        """(n,) numbers of the finished trials."""
+        return self.history.final() if self.numbers is None else self.numbers
+
+    def _count(self, status: Status) -> int:
+        return int(np.count_nonzero(self.history.statuses[self.finished] == status))
+
+    @property
     def evaluations(self) -> int:
         """Finished trials."""
-        return len(self.history.final())
+        return len(self.finished)
 
     @property
     def failures(self) -> int:
         """Trials that failed or timed out."""
-        return self.history.count(Status.FAILED) + self.history.count(Status.TIMEOUT)
+        return self._count(Status.FAILED) + self._count(Status.TIMEOUT)
 
     @property
     def trials(self) -> list[Trial]:
         """Every finished trial, by number."""
-        return self.history.trials(self.history.final())
+        return self.history.trials(self.finished)
 
     @property
     def front(self) -> list[Trial]:
-        """Trials that no other one beats in every objective, by the first objective."""
+        """Trials that no other one beats in every objective, by the first objective; replicates are aggregated."""
         from ..numerics.dominance import front
 
-        numbers = self.history.good()
-        if not len(numbers):
+        answers = self._points()
+        good = np.flatnonzero(answers.statuses == Status.DONE)
+        if answers.violations is not None:
+            good = good[answers.violations[good] <= 0]
+        if not len(good):
             return []
-        chosen = numbers[front(self.history.values[numbers])]
-        return self.history.trials(chosen[np.argsort(self.history.values[chosen, 0], kind="stable")])
+        chosen = good[front(answers.values[good])]
+        chosen = chosen[np.argsort(answers.values[chosen, 0], kind="stable")]
+        trials = self.history.trials(answers.tickets[chosen])
+        if self.groups.repeats > 1:
+            for trial, values in zip(trials, answers.values[chosen] * self.problem.signs, strict=True):
+                trial.values = tuple(values.tolist())
+        return trials
+
+    def _points(self) -> Answers:
+        """What the finished trials came to, one row per point; tickets: their numbers."""
+        history, numbers = self.history, self.finished
+        if self.groups.repeats > 1:
+            numbers = self.groups.whole(numbers)
+            return self.groups.answers(numbers, np.empty((len(numbers), 0)), numbers)
+        violations = history.violations[numbers] if history.constrained else None
+        return Answers(
+            numbers, np.empty((len(numbers), 0)), history.values[numbers], history.statuses[numbers], violations
+        )
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.trials)

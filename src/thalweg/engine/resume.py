@@ -23,7 +23,7 @@ def load(session: Session) -> int:
     trials, _ = session.store.since(session.study)
     session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
     _regroup(session)
-    for number in session.history.good().tolist():
+    for number in session.groups.whole(session.history.good()).tolist():
         value = session.groups.value(number)
         if session.best is None or value < session.groups.value(session.best):
             session.best = number
@@ -174,8 +174,7 @@ def as_foreign(session: Session, budget: int | None, reason: str) -> str:
     session.started = True
     history = session.history
     numbers = history.final()
-    if session.groups.repeats > 1:
-        numbers = np.array(sorted({session.groups.members(n)[0] for n in numbers.tolist()}), dtype=np.int64)
+    numbers = session.groups.whole(numbers)
     if len(numbers):
         session.tell_known(numbers)
     _requeue_foreign(session)

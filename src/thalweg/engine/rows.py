@@ -21,8 +21,9 @@ def seeds(seed: int, numbers: Ints) -> Ints:
 
 
 def total(seconds: Floats) -> float:
-    """The sum of seconds (k,); a few are summed faster as a list."""
-    return float(sum(seconds.tolist())) if len(seconds) <= 32 else float(seconds.sum())
+    """The sum of seconds (k,), those that are known; a few are summed faster as a list."""
+    spent = float(sum(seconds.tolist())) if len(seconds) <= 32 else float(seconds.sum())
+    return spent if spent == spent else float(np.nansum(seconds))
 
 
 def kept(outcomes: Outcomes, keep: Any) -> Outcomes:

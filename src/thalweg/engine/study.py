@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ from ..parts.stores import open_store
 from ..parts.strategies import make_strategy
 from . import resume
 from .by_hand import ByHand
+from .checks import check_listeners, check_storable, check_study
 from .choose import choose_evaluator, count_workers
 from .drive import drive, interruptible
 from .flights import Signal
@@ -82,16 +85,21 @@ class Study:
             self.space, objectives_of(objectives, goal), constraints_of(constraints), bool(noisy), None, version
         )
         self.strategy = make_strategy(strategy)
+        check_study(self.problem, self.strategy, name, repeats, aggregate, ordered, {"noisy": noisy, "cache": cache})
+        heard = check_listeners(listeners)
+        check_storable(self.space, store)
         self.name = name
         self._ordered = ordered
         made = study_spec(self.problem, self.strategy, make_seed(seed), repeats, aggregate, ordered)
         self._strategy_name = str(made["strategy"])  # now, while the strategy has nothing but its options
         self.store = open_store(store)
         self._owns_store = not isinstance(store, Store)
-        if self.store.durable:
-            self._check_storable()
-        record = self.store.create(name, made, fingerprint(self.problem))
-        self._reconcile(record.spec, made, seed)
+        try:
+            record = self.store.create(name, made, fingerprint(self.problem))
+            self._reconcile(record.spec, made, seed)
+        except BaseException:
+            self.close()
+            raise
         if self.store.durable:
             self.seed = int(record.spec["seed"])
         else:
@@ -108,20 +116,13 @@ class Study:
             deterministic=cache and not noisy,
             repeats=repeats,
             aggregate=aggregate,
-            listeners=tuple(listeners),
+            listeners=heard,
         )
         self._loaded = resume.load(self.session) if self.store.durable else 0
         self._stop_reason = ""
         self._budget: int | None = None
         self._hand = ByHand(self.session)
-        self._running = False
-
-    def _check_storable(self) -> None:
-        """Raise SpaceError now, not at the first trial, where an option has no label."""
-        for parameter in self.space.parameters.values():
-            items: Any = getattr(parameter, "items", ())
-            for i in range(len(items)):
-                items.label(i)
+        self._running = self._closed = False
 
     def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None) -> None:
         names = ["space", "objectives", "constraints", "repeats", "aggregate"]
@@ -183,15 +184,12 @@ class Study:
     async def arun(self, objective: Objective, **keywords: Any) -> Result:
         """`run` inside the caller's event loop; same keywords. Cancelling it stops the run and keeps what was done."""
         initial, progress = keywords.pop("initial", None), keywords.pop("progress", None)
-        names = ("vectorised", "evaluator", "workers", "eval_timeout", "max_evals", "timeout", "stop", "retries")
-        defaults = {"vectorised": False, "retries": 0}
-        unknown = sorted(set(keywords) - set(names))
+        unknown = sorted(set(keywords) - set(_PREPARED))
         if unknown:
             raise ProblemError(
-                f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(names)}, initial, progress"
+                f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(_PREPARED)}, initial, progress"
             )
-        arguments: list[Any] = [keywords.get(item, defaults.get(item)) for item in names]
-        target, tools, limits, options, signal = self._prepare(objective, *arguments)
+        target, tools, limits, options, signal = self._prepare(objective, *_arguments(keywords))
         with self._watched(progress):
             self._admit_initial(initial)
             reason = await self._whole(target, tools, limits, signal, options)
@@ -213,7 +211,7 @@ class Study:
             raise OutOfOrder("run() while this study is running; start a second study, or use one objective at a time")
         target = Target(objective, self.problem, vectorised=vectorised)
         if target.program is not None:
-            target.program.check()
+            target.program.check(self.space.names)
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise ProblemError(f"retries: a whole number >= 0 is expected, got {retries!r}")
         deadline = None if eval_timeout is None else Deadline(eval_timeout)
@@ -225,7 +223,14 @@ class Study:
             width = self._ordered if not isinstance(self._ordered, bool) else (count_workers(workers) or tools.slots)
         self._begin(max_evals)
         self._budget = max_evals
+        self._note_code(target)
         return target, tools, limits, Options(retries, width, deadline, probe), Signal()
+
+    def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:
+        """Raise what `run` would raise before it evaluates anything."""
+        self._prepare(objective, *_arguments(keywords))
+        self._admit_initial(keywords.get("initial"))
+        self._watched(keywords.get("progress")).close()
 
     def _begin(self, budget: int | None) -> None:
         if self._loaded and not self.session.started:
@@ -235,6 +240,22 @@ class Study:
                 how = resume.resume(self.session, budget)
             self.session.emit("resumed", trials=len(self.session.history.final()), how=how)
         self.session.begin(budget)
+
+    def _note_code(self, target: Target) -> None:
+        """Keep what was run, and say so when it is not what earlier results of a stored study came from."""
+        if not self.store.durable or not target.digest:
+            return
+        known = self.store.entries(self._id, 0, ("target",))
+        if known and known[-1].body["digest"] == target.digest:
+            return
+        if known and self.session.history.n:
+            text = (
+                f"the objective {target.name} is not the one that earlier results of study {self.name!r} came from "
+                f"({known[-1].body['name']}, other code or inputs); they stay in one study. Use another name= to keep them apart"
+            )
+            self.session.emit("warning", text=text)
+            warnings.warn(text, stacklevel=4)
+        self.session.log("target", name=target.name, digest=target.digest)
 
     async def _whole(self, target: Target, tools: Evaluator, limits: Limits, signal: Signal, options: Options) -> str:
         session = self.session
@@ -283,7 +304,7 @@ class Study:
 
     def _finished(self, reason: str) -> Result:
         self._stop_reason = reason
-        return self.result
+        return replace(self.result, numbers=self.session.history.final())
 
     def _say_best(self, result: Result) -> None:
         import sys
@@ -297,8 +318,11 @@ class Study:
         """Up to n trials to evaluate by hand (fewer, or none, when the strategy must hear answers first or the space is
         exhausted). They live as long as this process.
         """
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise ProblemError(f"ask: a whole number of trials >= 0 is expected, got {n!r}")
+        self._must_rest("ask")
         self._begin(self._budget)
-        return self._hand.ask(n)
+        return self._hand.ask(int(n))
 
     def tell(self, trials: Trial | Sequence[Trial], values: Any, seconds: Any = None) -> None:
         """What the trials of `ask` came to, as an objective would give it; NaN, None or an exception: it failed.
@@ -307,6 +331,7 @@ class Study:
             OutOfOrder: a trial that was not asked for, or told already.
             ObjectiveError: something that is not a value; nothing is told then.
         """
+        self._must_rest("tell")
         self._hand.tell(trials, values, seconds)
 
     def add(self, params: Any, values: Any) -> None:
@@ -316,9 +341,14 @@ class Study:
         Raises:
             SpaceError: a point that is not in the space.  ObjectiveError: something that is not a value.
         """
+        self._must_rest("add")
         points, read = self._hand.results(params, values)
         self._begin(self._budget)
         self._hand.insert(points, read)
+
+    def _must_rest(self, call: str) -> None:
+        if self._running:
+            raise OutOfOrder(f"{call}() while this study is running; wait until run() has come back")
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -359,7 +389,7 @@ class Study:
         """The point to use: the best by the mean of its replicates where there are several, else the best trial."""
         history = self.session.history
         good = history.good()
-        if self.session.deterministic or not len(good):
+        if (self.session.deterministic and self.session.groups.repeats == 1) or not len(good):
             return self.best
         keys = self.space.keys(history.reals[good])
         groups: dict[bytes, list[int]] = {}
@@ -390,6 +420,10 @@ class Study:
 
     def close(self) -> None:
         """Close the store, if this study opened it."""
+        session = getattr(self, "session", None)
+        if session is not None and session.started and not self._closed:
+            session.save()  # what was told by hand since the last transaction
+        self._closed = True
         if self._owns_store:
             self.store.close()
 
@@ -403,6 +437,17 @@ class Study:
         return f"Study({self.name!r}, {self._strategy_name}, {len(self.session.history.final())} trials)"
 
 
+_PREPARED = {
+    "vectorised": False, "evaluator": None, "workers": None, "eval_timeout": None, "max_evals": None, "timeout": None,
+    "stop": None, "retries": 0,
+}  # fmt: skip
+"""Keywords of a run that `_prepare` takes, in its order, and their defaults."""
+
+
+def _arguments(keywords: dict[str, Any]) -> list[Any]:
+    return [keywords.get(name, default) for name, default in _PREPARED.items()]
+
+
 class _Listening:
     """Adds a listener for the time of a run."""
 
@@ -414,10 +459,12 @@ class _Listening:
             self._session.listeners.append(self._listener)
 
     def __exit__(self, *_: object) -> None:
-        if self._listener is None:
-            return
         if self._listener in self._session.listeners:
             self._session.listeners.remove(self._listener)
+        self.close()
+
+    def close(self) -> None:
+        """Let the listener finish what it writes."""
         close = getattr(self._listener, "close", None)
         if close is not None:
             close()

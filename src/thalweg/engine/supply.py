@@ -182,6 +182,11 @@ class Supply:
             return f"space exhausted: all {session.space.size} points are evaluated"
         if session.strategy.done:
             return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"
+        if self.waiting and session.strategy.pending:
+            return (
+                f"stalled: the strategy waits for answers to {session.strategy.pending} of its points; tell() those that "
+                "were asked for by hand, or use another strategy"
+            )
         if self.waiting:
             return "stalled: the strategy gives no points and waits for no answers"
         return "stalled: the strategy gives only points that were evaluated before"

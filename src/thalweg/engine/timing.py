@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ class Deadline:
         self._fixed = 0.0
         self._retried = 0
         if self._auto is None:
-            if isinstance(given, (str, bool)) or not given > 0:
+            if isinstance(given, bool) or not isinstance(given, Real) or not given > 0:
                 raise ProblemError(f'eval_timeout: seconds > 0 or "auto" is expected, got {given!r}')
             self._fixed = float(given)
 

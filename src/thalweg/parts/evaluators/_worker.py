@@ -75,9 +75,7 @@ def _flush() -> None:
 
 def _serve(channel: socket.socket, journal_descriptor: int, payload_descriptor: int) -> int:
     try:
-        with open(payload_descriptor, "rb", closefd=False) as file:
-            file.seek(0)
-            target: Target = loads(file.read())
+        target: Target = loads(_whole(payload_descriptor))
     except BaseException as error:
         kind = b"i" if isinstance(error, (ImportError, AttributeError)) else b"o"
         _send(channel, LOST + kind + describe(error).encode(errors="replace"))
@@ -91,6 +89,17 @@ def _serve(channel: socket.socket, journal_descriptor: int, payload_descriptor: 
         worker.run(message)
     worker.close()
     return 0
+
+
+def _whole(descriptor: int) -> bytes:
+    """All bytes of a file whose descriptor other workers share: the position is theirs as well, so it is left alone."""
+    size, found = os.fstat(descriptor).st_size, bytearray()
+    while len(found) < size:
+        piece = os.pread(descriptor, size - len(found), len(found))
+        if not piece:
+            break
+        found += piece
+    return bytes(found)
 
 
 def _send(channel: socket.socket, message: bytes) -> None:
