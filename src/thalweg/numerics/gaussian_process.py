@@ -1,0 +1,210 @@
+"""Gaussian-process regression with a Matern 5/2 kernel: mean and scale analytic, lengthscales and nugget by MAP.
+
+y ~ N(m 1, s2 (K(l) + g I)). For given lengthscales l and nugget g the mean m (generalised least squares) and scale s2
+that maximise the likelihood are known (Rasmussen & Williams 2006, section 2.7), so only log l and log g are searched,
+with normal priors on both. Lengthscales may be shared by groups of features (the one-hot columns of a choice).
+
+The gradient needs no (n, n, F) tensor: with W = a a' / s2 - C^-1 and M = W * c(r) (see `kernels.matern52`),
+d log L / d log l_k = z_k^2 . rowsum(M) - z_k' M z_k, one matrix product for all k.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import cholesky, distances, inverse_of, matern52, solve_lower
+from .quasi_random import Floats
+
+Objective = Callable[[Floats], tuple[float, Floats]]
+Groups = NDArray[np.int64]
+_FAILED = 1e25  # stands for an infinite objective: L-BFGS steps back from it
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Independent normal priors (G + 1,) on the logarithms of lengthscales and nugget, and the box they stay in."""
+
+    mean: Floats
+    sd: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def usual(cls, groups: int, noisy: bool = False) -> Prior:
+        """For features in a unit cube: log l ~ N(-0.5 + 0.5 ln(d / 5), 1), which beat longer (dimension-scaled) and
+        flat priors; log g ~ N(ln 1e-6, 3), or N(ln 1e-2, 3) where values are noisy.
+        """
+
+        def both(lengthscale: float, nugget: float) -> Floats:
+            return np.append(np.full(groups, lengthscale), nugget)
+
+        centre = -0.5 + 0.5 * math.log(max(groups, 1) / 5.0)
+        return cls(
+            both(centre, math.log(1e-2 if noisy else 1e-6)),
+            both(1.0, 3.0),
+            both(math.log(0.005), math.log(1e-9)),
+            both(math.log(50.0), math.log(3.0 if noisy else 0.1)),
+        )
+
+    def penalty(self, theta: Floats) -> tuple[float, Floats]:
+        """(-log prior up to a constant, its gradient)."""
+        z = (theta - self.mean) / self.sd
+        return 0.5 * float(z @ z), z / self.sd
+
+
+def negative_log_likelihood(theta: Floats, x: Floats, y: Floats, groups: Groups) -> tuple[float, Floats]:
+    """(-log L with mean and scale profiled out, up to a constant; its gradient (G + 1,)).
+
+    theta: (G + 1,) log lengthscales and log nugget.  x: (n, F).  y: (n,).  groups: (F,) each feature's lengthscale.
+    """
+    n = len(y)
+    z = x / np.exp(theta[:-1])[groups]
+    nugget = math.exp(theta[-1])
+    k, c = matern52(distances(z, z))
+    k.ravel()[:: n + 1] = 1.0 + nugget
+    factor = cholesky(k)
+    if factor is None:
+        return _FAILED, np.zeros_like(theta)
+    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
+    inverse = inverse_of(factor)
+    ones = inverse.sum(axis=1)
+    residual = y - float(ones @ y) / float(ones.sum())
+    alpha = inverse @ residual
+    scale = max(float(alpha @ residual) / n, 1e-300)
+    weights = np.multiply.outer(alpha / scale, alpha)
+    weights -= inverse
+    gradient = np.empty_like(theta)
+    gradient[-1] = -0.5 * nugget * float(np.trace(weights))
+    weights *= c
+    slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
+    gradient[:-1] = -np.bincount(groups, slopes, len(theta) - 1)
+    return 0.5 * (n * math.log(scale) + log_det), gradient
+
+
+def fit(x: Floats, y: Floats, groups: Groups, prior: Prior, starts: list[Floats], *, iterations: int = 30) -> Floats:
+    """The theta (G + 1,) with the highest posterior density that L-BFGS finds from `starts`."""
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        value, slope = negative_log_likelihood(theta, x, y, groups)
+        penalty, more = prior.penalty(theta)
+        return value + penalty, slope + more
+
+    return minimise(objective, starts, prior.low, prior.high, iterations)
+
+
+def minimise(objective: Objective, starts: list[Floats], low: Floats, high: Floats, iterations: int) -> Floats:
+    """The best of bounded L-BFGS runs (a few, of `iterations` each) from `starts`."""
+    from scipy.optimize import fmin_l_bfgs_b
+
+    bounds = list(zip(low.tolist(), high.tolist(), strict=True))
+    best, found = math.inf, starts[0]
+    for start in starts:
+        theta, value, _ = fmin_l_bfgs_b(
+            objective, np.clip(start, low, high), bounds=bounds, maxiter=iterations, pgtol=1e-3, factr=1e9
+        )
+        if value < best:
+            best, found = float(value), theta
+    return np.asarray(found, dtype=np.float64)
+
+
+@dataclass
+class Posterior:
+    """What is believed after n values; `append` gives another one.
+
+    z: (n, F) points in lengthscales.  y: (n,).  factor: the lower Cholesky factor of C = K + g I.  alpha: C^-1 (y - m).
+    inverse_lengths: (F,).  mean, scale: m and s2.
+    """
+
+    z: Floats
+    y: Floats
+    factor: Floats
+    alpha: Floats
+    inverse_lengths: Floats
+    nugget: float
+    mean: float
+    scale: float
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, groups: Groups, theta: Floats) -> Posterior:
+        """From points (n, F), values (n,) and log hyperparameters; the nugget grows where C is singular."""
+        inverse_lengths = np.exp(-theta[:-1])[groups]
+        z = x * inverse_lengths
+        nugget = math.exp(theta[-1])
+        k, _ = matern52(distances(z, z))
+        while True:
+            matrix = k.copy()
+            matrix.ravel()[:: len(y) + 1] = 1.0 + nugget
+            factor = cholesky(matrix)
+            if factor is not None:
+                break
+            nugget *= 10.0
+        both = _solve(factor, np.column_stack([y, np.ones_like(y)]))
+        mean = float(both[:, 0].sum()) / float(both[:, 1].sum())
+        alpha = both[:, 0] - mean * both[:, 1]
+        scale = max(float(alpha @ (y - mean)) / len(y), 1e-12)  # of equal values: a little doubt
+        return cls(z, y, factor, alpha, inverse_lengths, nugget, mean, scale)
+
+    def append(self, x: Floats, y: float) -> Posterior:
+        """With one more value y at x (F,), in O(n^2); mean and scale stay as they are."""
+        n = len(self.y)
+        z = x * self.inverse_lengths
+        row = solve_lower(self.factor, matern52(distances(self.z, z[None]))[0])[:, 0]
+        factor = np.zeros((n + 1, n + 1), order="F")
+        factor[:n, :n] = self.factor
+        factor[n, :n] = row
+        # rounding may take the whole variance of a point that is already there: the nugget is what is left of it
+        factor[n, n] = math.sqrt(max(1.0 + self.nugget - float(row @ row), self.nugget, 1e-12))
+        values = np.append(self.y, y)
+        alpha = _solve(factor, (values - self.mean)[:, None])[:, 0]
+        points = np.concatenate([self.z, z[None]])
+        return Posterior(points, values, factor, alpha, self.inverse_lengths, self.nugget, self.mean, self.scale)
+
+    def predict(self, x: Floats) -> tuple[Floats, Floats]:
+        """(mean (m,), variance (m,) of the noiseless function) at x (m, F)."""
+        k, _ = matern52(distances(x * self.inverse_lengths, self.z))
+        v = solve_lower(self.factor, k.T)
+        return self.mean + k @ self.alpha, self.scale * np.maximum(1.0 - np.einsum("ij,ij->j", v, v), 1e-12)
+
+    def predict_with_gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """(mean (m,), variance (m,), d mean / dx (m, F), d variance / dx (m, F)) at x (m, F)."""
+        z = x * self.inverse_lengths
+        k, c = matern52(distances(z, self.z))
+        v = solve_lower(self.factor, k.T)
+        variance = np.maximum(1.0 - np.einsum("ij,ij->j", v, v), 1e-12)
+        beta = solve_lower(self.factor, v, transposed=True).T
+        slope_mean = self._pull(c * self.alpha, z)
+        slope_variance = self._pull(c * beta, z)
+        slope_variance *= -2.0 * self.scale
+        return self.mean + k @ self.alpha, self.scale * variance, slope_mean, slope_variance
+
+    def _pull(self, weights: Floats, z: Floats) -> Floats:
+        """sum_i w_i dk_i/dx with weights (m, n) that contain c: -w_i (z - z_i) / l."""
+        pulled = weights @ self.z
+        pulled -= weights.sum(axis=1)[:, None] * z
+        pulled *= self.inverse_lengths
+        return np.asarray(pulled)
+
+
+def _solve(factor: Floats, right: Floats) -> Floats:
+    return solve_lower(factor, solve_lower(factor, right), transposed=True)
+
+
+def compress(y: Floats) -> Floats:
+    """(n,) values whose upper half is squeezed: med + s log1p((y - med) / s), s = med - min; order is kept.
+
+    A few huge values otherwise decide scale and lengthscales, and the model is blind where it matters.
+    """
+    middle = float(np.median(y))
+    spread = middle - float(y.min())
+    if not spread > 0:
+        spread = float(np.ptp(y))
+        if not spread > 0:
+            return np.zeros_like(y)
+    above = np.maximum(y - middle, 0.0)
+    squeezed = np.where(y > middle, spread * np.log1p(above / spread), y - middle)
+    return np.asarray(squeezed / max(float(squeezed.std()), 1e-300))

@@ -1,0 +1,177 @@
+"""A Bayesian quadratic model of a neighbourhood: a Gaussian process whose kernel holds every quadratic function.
+
+k(u, u') = matern(u, u') + a <u, u'> + b <u, u'>^2 around a centre, with a mean: a random quadratic plus what departs
+from it. Fewer points than coefficients are no obstacle (the flat limit is the minimum-norm Hessian of Powell's methods),
+and how far the quadratic is to be trusted is learnt from the data. The noise is heteroscedastic, g + h w with w growing
+as the square of the height above the best point: where values are high, the model need not follow them (lq-CMA-ES
+weighs by rank to the same end: Hansen 2019, doi:10.1145/3321707.3321842).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .gaussian_process import _FAILED, Prior, _solve, minimise
+from .kernels import cholesky, distances, inverse_of, matern52, solve_lower
+from .quasi_random import Floats
+
+EXTRA = 4
+"""Hyperparameters after the lengthscales: log a, log b, log h, log g."""
+
+
+def local_prior(lengths: int) -> Prior:
+    """Priors on the log lengthscales (in units of the region's half-width) and log a, log b, log h, log g."""
+    tail = np.log([1.0, 1.0, 1e-3, 1e-8])
+    return Prior(
+        np.concatenate([np.full(lengths, math.log(2.0)), tail]),
+        np.concatenate([np.ones(lengths), [3.0, 3.0, 2.0, 3.0]]),
+        np.concatenate([np.full(lengths, math.log(0.05)), np.log([1e-6, 1e-6, 1e-8, 1e-12])]),
+        np.concatenate([np.full(lengths, math.log(100.0)), np.log([1e8, 1e8, 10.0, 1e-1])]),
+    )
+
+
+def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats) -> tuple[float, Floats]:
+    """(-log L with mean and scale profiled out, up to a constant; its gradient) as in `gaussian_process`.
+
+    theta: (L + 4,), L = 1 (one lengthscale for all columns) or d.  u: (n, d).  y: (n,).  height: (n,) w above.
+    """
+    n, lengths = len(y), len(theta) - EXTRA
+    a, b, h, g = np.exp(theta[lengths:]).tolist()
+    z = u * np.exp(-theta[:lengths])
+    products = u @ u.T
+    k, c = matern52(distances(z, z))
+    k += a * products
+    squares = products * products
+    k += b * squares
+    k.ravel()[:: n + 1] += g + h * height
+    factor = cholesky(k)
+    if factor is None:
+        return _FAILED, np.zeros_like(theta)
+    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
+    inverse = inverse_of(factor)
+    ones = inverse.sum(axis=1)
+    residual = y - float(ones @ y) / float(ones.sum())
+    alpha = inverse @ residual
+    scale = max(float(alpha @ residual) / n, 1e-300)
+    weights = np.multiply.outer(alpha / scale, alpha)
+    weights -= inverse
+    diagonal = np.diagonal(weights)
+    gradient = np.empty_like(theta)
+    gradient[lengths] = -0.5 * a * float(np.vdot(weights, products))
+    gradient[lengths + 1] = -0.5 * b * float(np.vdot(weights, squares))
+    gradient[lengths + 2] = -0.5 * h * float(diagonal @ height)
+    gradient[lengths + 3] = -0.5 * g * float(diagonal.sum())
+    weights *= c
+    slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
+    gradient[:lengths] = -slopes if lengths > 1 else -slopes.sum()
+    return 0.5 * (n * math.log(scale) + log_det), gradient
+
+
+@dataclass
+class LocalModel:
+    """The posterior; build it with `fit_local`. u: (n, d) points.  theta: what was found, for the next warm start."""
+
+    u: Floats
+    z: Floats
+    factor: Floats
+    alpha: Floats
+    inverse_lengths: Floats
+    linear: float
+    square: float
+    mean: float
+    scale: float
+    theta: Floats
+
+    @classmethod
+    def of(cls, u: Floats, y: Floats, height: Floats, theta: Floats) -> LocalModel:
+        """From points (n, d), values (n,), heights (n,) and log hyperparameters."""
+        lengths = len(theta) - EXTRA
+        a, b, h, g = np.exp(theta[lengths:]).tolist()
+        inverse_lengths = np.broadcast_to(np.exp(-theta[:lengths]), (u.shape[1],)).copy()
+        z = u * inverse_lengths
+        products = u @ u.T
+        k = matern52(distances(z, z))[0] + a * products + b * products * products
+        while True:
+            matrix = k.copy()
+            matrix.ravel()[:: len(y) + 1] += g + h * height
+            factor = cholesky(matrix)
+            if factor is not None:
+                break
+            g = max(10.0 * g, 1e-14 * float(np.trace(k)))
+        both = _solve(factor, np.column_stack([y, np.ones_like(y)]))
+        mean = float(both[:, 0].sum()) / float(both[:, 1].sum())
+        alpha = both[:, 0] - mean * both[:, 1]
+        scale = max(float(alpha @ (y - mean)) / len(y), 1e-12)  # of equal values: a little doubt
+        return cls(u, z, factor, alpha, inverse_lengths, a, b, mean, scale, theta)
+
+    def believing(self, u: Floats) -> LocalModel:
+        """As if the model's own mean had been observed at u (p, d); mean and scale stay."""
+        if not len(u):
+            return self
+        z = u * self.inverse_lengths
+        cross, own = u @ self.u.T, u @ u.T
+        rows = matern52(distances(z, self.z))[0] + self.linear * cross + self.square * cross * cross
+        block = matern52(distances(z, z))[0] + self.linear * own + self.square * own * own
+        left = solve_lower(self.factor, rows.T).T  # L21 of the longer factor
+        rest = block - left @ left.T
+        rest.ravel()[:: len(u) + 1] += 1e-6 * np.maximum(np.diagonal(block), 1.0)
+        corner = cholesky(rest)
+        if corner is None:  # rounding: the points are there already
+            return self
+        n = len(self.u)
+        factor = np.zeros((n + len(u), n + len(u)), order="F")
+        factor[:n, :n], factor[n:, :n], factor[n:, n:] = self.factor, left, corner
+        # an observation that is what was expected adds nothing to the mean: its weight is zero
+        alpha = np.append(self.alpha, np.zeros(len(u)))
+        more = {"u": np.concatenate([self.u, u]), "z": np.concatenate([self.z, z]), "factor": factor, "alpha": alpha}
+        return replace(self, **more)  # type: ignore[arg-type]  # arrays, all of them
+
+    def lower_bound(self, u: Floats, weight: float) -> tuple[Floats, Floats]:
+        """(mean - weight sd (m,), its gradient (m, d)) at u (m, d)."""
+        z = u * self.inverse_lengths
+        products = u @ self.u.T
+        k, c = matern52(distances(z, self.z))
+        k += self.linear * products + self.square * products * products
+        inner = self.linear + 2.0 * self.square * products
+        v = solve_lower(self.factor, k.T)
+        size = np.einsum("ij,ij->i", u, u)
+        prior = 1.0 + self.linear * size + self.square * size * size
+        variance = np.maximum(prior - np.einsum("ij,ij->j", v, v), 1e-12 * prior)
+        beta = solve_lower(self.factor, v, transposed=True).T
+        to_mean = self._pull(c * self.alpha, z) + (inner * self.alpha) @ self.u
+        to_variance = (2.0 * self.linear + 4.0 * self.square * size)[:, None] * u
+        to_variance -= 2.0 * (self._pull(c * beta, z) + (inner * beta) @ self.u)
+        sd = np.sqrt(self.scale * variance)
+        slope = to_mean - weight * self.scale * to_variance / (2.0 * sd)[:, None]
+        return self.mean + k @ self.alpha - weight * sd, slope
+
+    def _pull(self, weights: Floats, z: Floats) -> Floats:
+        pulled = weights @ self.z
+        pulled -= weights.sum(axis=1)[:, None] * z
+        return np.asarray(pulled * self.inverse_lengths)
+
+
+def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15) -> LocalModel:
+    """The model of points u (n, d), in units of the region's half-width around its centre, and values y (n,).
+
+    theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean.
+    lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.
+    """
+    low = float(y.min())
+    spread = float(np.median(y)) - low
+    values = (y - low) / (spread if spread > 0 else max(float(np.ptp(y)), 1e-300))
+    height = np.minimum(values * values, 1e12)
+    prior = local_prior(lengths)
+    start = prior.mean if theta is None or len(theta) != len(prior.mean) else theta
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        value, slope = negative_log_likelihood(theta, u, values, height)
+        penalty, more = prior.penalty(theta)
+        return value + penalty, slope + more
+
+    if iterations:
+        start = minimise(objective, [start], prior.low, prior.high, iterations)
+    return LocalModel.of(u, values, height, np.asarray(start, dtype=np.float64))

@@ -1,0 +1,66 @@
+import numpy as np
+from scipy.optimize import minimize
+
+from thalweg.numerics.projected_bfgs import projected_bfgs
+
+
+def test_quadratics_with_optima_inside_and_on_the_faces():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        a = rng.normal(size=(4, 4))
+        a = a @ a.T + 0.1 * np.eye(4)
+        centre = rng.uniform(-0.5, 1.5, 4)
+
+        def function(x, rows, a=a, centre=centre):
+            g = (x - centre) @ a
+            return 0.5 * np.einsum("ij,ij->i", g, x - centre), g
+
+        low, high = np.zeros(4), np.ones(4)
+        points, values = projected_bfgs(function, rng.random((5, 4)), low, high, calls=80)
+        one = minimize(
+            lambda x, f=function: tuple(item[0] for item in f(x[None], None)),
+            centre.clip(0, 1),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0, 1)] * 4,
+            options={"ftol": 1e-15, "gtol": 1e-10},
+        )
+        np.testing.assert_allclose(values, one.fun, rtol=1e-4, atol=1e-6)
+        assert (points >= low).all() and (points <= high).all()
+
+
+def test_a_bent_valley_in_a_box():
+    def function(x, rows):
+        a, b = x.T
+        f = 100 * (b - a * a) ** 2 + (1 - a) ** 2
+        return f, np.column_stack([-400 * a * (b - a * a) - 2 * (1 - a), 200 * (b - a * a)])
+
+    starts = np.array([[-1.2, 1.0], [0.0, 0.0], [1.4, -0.5]])
+    _, values = projected_bfgs(function, starts, np.array([-1.5, -1.5]), np.array([0.8, 1.5]), calls=150)
+    np.testing.assert_allclose(values, 0.04, rtol=1e-3)  # (0.8, 0.64): the face cuts the valley
+
+
+def test_starts_do_not_disturb_each_other_and_never_get_worse():
+    def function(x, rows):
+        return np.sin(3 * x).sum(axis=1) + (x**2).sum(axis=1), 3 * np.cos(3 * x) + 2 * x
+
+    rng = np.random.default_rng(2)
+    starts = rng.uniform(-2, 2, (8, 3))
+    low, high = np.full(3, -2.0), np.full(3, 2.0)
+    together, values = projected_bfgs(function, starts, low, high)
+    alone = np.concatenate([projected_bfgs(function, row[None], low, high)[0] for row in starts])
+    np.testing.assert_allclose(together, alone, atol=1e-12)
+    assert (values <= function(starts, None)[0]).all()
+
+
+def test_a_flat_function_ends_at_once():
+    calls = []
+
+    def function(x, rows):
+        calls.append(len(x))
+        return np.zeros(len(x)), np.zeros_like(x)
+
+    start = np.full((3, 2), 0.5)
+    points, _ = projected_bfgs(function, start, np.zeros(2), np.ones(2))
+    assert len(calls) == 1
+    np.testing.assert_array_equal(points, start)
