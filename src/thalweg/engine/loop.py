@@ -11,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-from ..core.batch import Status
+from ..core.batch import Answers, Status
 from ..core.errors import ObjectiveError
 from ..core.evaluator import Evaluator, Outcomes
 from ..core.stopping import Progress
@@ -154,7 +154,7 @@ class Loop:
             if self.options.deadline is not None:
                 self._time(outcomes)
             if self.limits.rule is not None:
-                self._observe(outcomes)
+                self._observe(chunk, outcomes)
             if self.options.width is not None:
                 self._hold(chunk)
                 if not final:
@@ -167,10 +167,18 @@ class Loop:
         if self.options.probe is not None:
             self._probe(self.options.probe)
 
-    def _observe(self, outcomes: Outcomes) -> None:
+    def _observe(self, chunk: Chunk, outcomes: Outcomes) -> None:
+        """Let the rule see what ended: trials, or points where each has several replicates."""
+        groups = self.session.groups
+        seen: Outcomes | Answers = outcomes
+        if groups.repeats > 1:
+            ready = groups.complete(chunk)
+            if ready is None:
+                return
+            seen = groups.answers(*ready)
         elapsed = perf_counter() - self.limits.started
         signs, used = self.session.problem.signs, self.supply.used
-        self.limits.observe(Progress(outcomes.values, outcomes.statuses, outcomes.violations, signs, used, elapsed))
+        self.limits.observe(Progress(seen.values, seen.statuses, seen.violations, signs, used, elapsed))
 
     def _tell_earlier(self) -> None:
         """Rows that an earlier run recorded but did not tell (in ordered mode their turn comes by itself)."""

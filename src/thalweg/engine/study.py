@@ -32,6 +32,7 @@ from .drive import drive, interruptible
 from .flights import Signal
 from .identity import fingerprint, make_seed, study_spec
 from .limits import Limits
+from .listening import Listening
 from .loop import Loop, Options
 from .result import Result
 from .session import Session
@@ -300,7 +301,7 @@ class Study:
 
         listener = choose(progress)
         self._quiet = progress is False or progress == "json"
-        return _Listening(self.session, None if listener is silent else listener)
+        return Listening(self.session, None if listener is silent else listener)
 
     def _finished(self, reason: str) -> Result:
         self._stop_reason = reason
@@ -446,28 +447,6 @@ _PREPARED = {
 
 def _arguments(keywords: dict[str, Any]) -> list[Any]:
     return [keywords.get(name, default) for name, default in _PREPARED.items()]
-
-
-class _Listening:
-    """Adds a listener for the time of a run."""
-
-    def __init__(self, session: Session, listener: Listener | None) -> None:
-        self._session, self._listener = session, listener
-
-    def __enter__(self) -> None:
-        if self._listener is not None:
-            self._session.listeners.append(self._listener)
-
-    def __exit__(self, *_: object) -> None:
-        if self._listener in self._session.listeners:
-            self._session.listeners.remove(self._listener)
-        self.close()
-
-    def close(self) -> None:
-        """Let the listener finish what it writes."""
-        close = getattr(self._listener, "close", None)
-        if close is not None:
-            close()
 
 
 def load(store: str | Store, name: str, *, strategy: str | Strategy | None = None) -> Study:
