@@ -153,7 +153,7 @@ class Loop:
                 self._look_at_errors(outcomes)
             if self.options.deadline is not None:
                 self._time(outcomes)
-            if self.limits.rule is not None:
+            if self.session.groups.repeats == 1:
                 self._observe(chunk, outcomes)
             if self.options.width is not None:
                 self._hold(chunk)
@@ -162,16 +162,20 @@ class Loop:
             else:
                 session.conclude(chunk)
                 supply.waiting = False
+                if session.groups.repeats > 1:
+                    self._observe(chunk, outcomes)
         if self.signal.reports:
             self._take_reports()
         if self.options.probe is not None:
             self._probe(self.options.probe)
 
-    def _observe(self, chunk: Chunk, outcomes: Outcomes) -> None:
+    def _observe(self, chunk: Chunk, outcomes: Outcomes | None) -> None:
         """Let the rule see what ended: trials, or points where each has several replicates."""
+        if self.limits.rule is None:
+            return
         groups = self.session.groups
-        seen: Outcomes | Answers = outcomes
-        if groups.repeats > 1:
+        seen: Outcomes | Answers | None = outcomes
+        if groups.repeats > 1 or seen is None:
             ready = groups.complete(chunk)
             if ready is None:
                 return
@@ -194,7 +198,10 @@ class Loop:
         """Tell each trial only after every earlier one: what the strategy hears does not depend on timing."""
         untold, supply = self.session.untold, self.supply
         while supply.turn and supply.turn[0] in untold:
-            self.session.conclude(untold.pop(supply.turn.popleft()))
+            turn = untold.pop(supply.turn.popleft())
+            self.session.conclude(turn)
+            if self.session.groups.repeats > 1:
+                self._observe(turn, None)
             supply.credits += 1
             supply.waiting = False
             if not self._ending():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Replicates:
         check_replicates(repeats, aggregate)
         self.history, self.repeats = history, repeats
         self._reduce = AGGREGATES[aggregate]
+        self.held: Container[int] = ()
+        """Numbers of recorded trials whose turn to be told has not come (ordered mode)."""
         self._members: dict[int, list[int]] = {}
         """First replicate's number -> numbers of all."""
         self._first: dict[int, int] = {}
@@ -105,14 +107,15 @@ class Replicates:
             self._first.update(dict.fromkeys(members, left))
 
     def answered(self, number: int) -> bool:
-        """Whether all replicates of the point are final."""
+        """Whether all replicates of the point are final, and none is held."""
         statuses = self.history.statuses
         if self.repeats == 1:
             return bool(statuses[number] >= Status.DONE)
-        return all(statuses[item] >= Status.DONE for item in self._members.get(self._first.get(number, -1), ()))
+        members = self._members.get(self._first.get(number, -1), ())
+        return all(statuses[item] >= Status.DONE and item not in self.held for item in members)
 
     def complete(self, chunk: Chunk) -> tuple[Ints, Floats, Ints] | None:
-        """(tickets, points, numbers) of the points whose replicates are all final now; None if none is."""
+        """(tickets, points, numbers) of the points whose replicates are all final now and not held; None if none is."""
         if self.repeats == 1:
             return chunk.tickets, chunk.points, chunk.numbers
         firsts = dict.fromkeys(self._first[number] for number in chunk.numbers.tolist())

@@ -65,6 +65,7 @@ class Session:
         self.backlog: list[Chunk] = []
         """Rows that were asked for but are not evaluated yet."""
         self.untold: dict[int, Chunk] = {}
+        self.groups.held = self.untold
         """Ordered mode: recorded rows whose turn to be told has not come, by number."""
         self.in_flight: Callable[[], Sequence[Chunk]] = tuple
         """Rows that a running loop has under way."""
@@ -399,9 +400,8 @@ class Session:
         before = perf_counter()
         if self.store.durable:
             if before > self._snapshot_at:
-                self.save(
-                    tickets, points
-                )  # before the tell is logged: a snapshot holds exactly what the log says by then
+                # before the tell is logged: a snapshot holds exactly what the log says by then
+                self.save(tickets, points)
             self.log("tell", t=pack(tickets), n=pack(numbers))
         answers = self.answers(tickets, points, numbers)
         if self.started:

@@ -90,7 +90,7 @@ class Study:
         heard = check_listeners(listeners)
         check_storable(self.space, store)
         self.name = name
-        self._ordered = ordered
+        self._ordered: bool | int = ordered
         made = study_spec(self.problem, self.strategy, make_seed(seed), repeats, aggregate, ordered)
         self._strategy_name = str(made["strategy"])  # now, while the strategy has nothing but its options
         self.store = open_store(store)
@@ -221,11 +221,20 @@ class Study:
         tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
         width = None
         if self._ordered:
-            width = self._ordered if not isinstance(self._ordered, bool) else (count_workers(workers) or tools.slots)
+            width = self._width(count_workers(workers) or tools.slots)
         self._begin(max_evals)
         self._budget = max_evals
         self._note_code(target)
         return target, tools, limits, Options(retries, width, deadline, probe), Signal()
+
+    def _width(self, workers: int) -> int:
+        """The width of ordered mode: given, or kept from the study's first run."""
+        if isinstance(self._ordered, bool):
+            known = self.store.entries(self._id, 0, ("width",))
+            self._ordered = int(known[0].body["width"]) if known else workers
+            if not known:
+                self.session.log("width", width=workers)
+        return self._ordered
 
     def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:
         """Raise what `run` would raise before it evaluates anything."""
