@@ -15,7 +15,7 @@ from ...core.batch import FOREIGN, Answers, Floats
 from ...core.errors import StrategyError
 from ...core.strategy import Abilities, Draft, Strategy
 from . import make_strategy
-from ._generational import join
+from ._generational import copied, join, merits
 
 Child = str | Strategy | type[Strategy]
 """A strategy by name, as an object, or as a class."""
@@ -38,7 +38,7 @@ class Archive:
 
     def add(self, answers: Answers) -> None:
         """Keep a copy of `answers`, whoever asked for them."""
-        self._waiting.append(Answers(**{name: _copied(getattr(answers, name)) for name in Answers.__slots__}))
+        self._waiting.append(copied(answers))
         self._count += len(answers)
         if self._count >= 2 * self.rows:
             merged = self._merge()
@@ -52,9 +52,7 @@ class Archive:
     def _merge(self) -> Answers:
         if self._waiting:
             parts = ([self._kept] if self._kept is not None else []) + self._waiting
-            while len(parts) > 1:  # pairwise, so that many small groups cost n log n
-                parts = [join(*parts[i : i + 2]) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
-            self._kept, self._waiting = as_foreign(parts[0]), []
+            self._kept, self._waiting = as_foreign(join(*parts)), []
         return cast(Answers, self._kept)
 
     def _worth(self, answers: Answers) -> Any:
@@ -67,16 +65,17 @@ class Archive:
     def state(self) -> dict[str, Any]:
         """Plain data."""
         kept = self.all()  # merges, which loses nothing: taking a state never changes what comes next
-        return {} if kept is None else {name: _copied(getattr(kept, name)) for name in Answers.__slots__}
+        return {} if kept is None else columns_of(copied(kept))
 
     def restore(self, state: dict[str, Any]) -> None:
         """Back to `state`."""
-        self._kept = Answers(**{name: _copied(value) for name, value in state.items()}) if state else None
+        self._kept = copied(Answers(**state)) if state else None
         self._waiting, self._count = [], len(self._kept) if self._kept is not None else 0
 
 
-def _copied(array: Any) -> Any:
-    return None if array is None else np.array(array)
+def columns_of(answers: Answers) -> dict[str, Any]:
+    """The columns by name: plain data, from which `Answers(**columns)` is made again."""
+    return {name: getattr(answers, name) for name in Answers.__slots__}
 
 
 class Composite(Strategy):
@@ -137,7 +136,8 @@ class Composite(Strategy):
         run = self.runs[which]
         self._start_child(which, run, budget)
         self.runs[which] = run + 1
-        self.names = {key: value for key, value in self.names.items() if key[0] != which}
+        if self.names:
+            self.names = {key: value for key, value in self.names.items() if key[0] != which}
         known = self.archive.all() if warm else None
         if known is not None:
             self.children[which].tell(known)
@@ -159,8 +159,9 @@ class Composite(Strategy):
         if not len(proposals):
             return None
         first = self.next_ticket + taken
-        for i, ticket in enumerate(proposals.tickets.tolist()):
-            self.routes[first + i] = (which, self.runs[which], ticket)
+        run = self.runs[which]
+        for own, ticket in enumerate(proposals.tickets.tolist(), first):
+            self.routes[own] = (which, run, ticket)
         self.asked += len(proposals)
         parents = None
         if proposals.parents is not None:
@@ -217,9 +218,13 @@ class Composite(Strategy):
             self.archive.add(answers)
         self.heard_rows += len(answers)
         if answers.values.shape[1] == 1:
-            bests = answers.merit().min(keepdims=True)
-        else:  # there is no single order: better in any objective counts
-            bests = np.where(np.isfinite(answers.values), answers.values, np.inf).min(axis=0)
+            best = float(merits(answers).min())
+            if best < self.bests[0]:
+                self.bests[0] = best
+                self.best_at = self.heard_rows
+            return
+        # there is no single order: better in any objective counts
+        bests = np.where(np.isfinite(answers.values), answers.values, np.inf).min(axis=0)
         if (bests < self.bests).any():
             self.bests = np.minimum(self.bests, bests)
             self.best_at = self.heard_rows

@@ -8,7 +8,6 @@ without a copy. With `quorum` below 1 an ask may close a generation early; what 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,7 +64,8 @@ class Generational(Strategy):
         self._stragglers = 0
         self._got: dict[str, NDArray[Any]] = {}
         width = len(self.problem.objectives)
-        self.guests = _no_answers(self.dimension, width)
+        self._guests = _no_answers(self.dimension, width)
+        self._arrived: list[Answers] = []
 
     @property
     def stride(self) -> int:
@@ -157,22 +157,42 @@ class Generational(Strategy):
 
     def absorb(self, answers: Answers) -> None:
         """Keep foreign answers as guests until the method takes them."""
-        answers = answers.rows(answers.ok)
-        if not len(answers):
-            return
-        both = join(self.guests, answers)
+        good = answers.ok
+        answers = copied(answers) if good.all() else answers.rows(good)
+        if len(answers):
+            self._arrived.append(answers)
+            if sum(map(len, self._arrived)) > self.guest_limit:
+                self._gather()
+
+    @property
+    def guests(self) -> Answers:
+        """The waiting foreign answers (maybe none), in the order they came."""
+        if self._arrived:
+            self._gather()
+        return self._guests
+
+    def _gather(self) -> None:
+        """Those that came, one or few at a time, join the others: all at once, and only when somebody looks."""
+        both = join(self._guests, *self._arrived)
+        self._arrived = []
         if len(both) > self.guest_limit:
             # several objectives have no single order: the latest stay
             order = np.argsort(both.merit(), kind="stable") if both.values.shape[1] == 1 else np.arange(len(both))[::-1]
             both = both.rows(np.sort(order[: self.guest_limit]))
-        self.guests = both
+        self._guests = both
 
     def take_guests(self) -> Answers:
         """The waiting foreign answers (maybe none), in the order they came; they do not wait any more."""
         taken = self.guests
         if len(taken):
-            self.guests = _no_answers(self.dimension, taken.values.shape[1])
+            self._guests = _no_answers(self.dimension, taken.values.shape[1])
         return taken
+
+    def state(self) -> dict[str, Any]:
+        """Everything a twin needs; guests are gathered before, which loses nothing."""
+        if self._arrived:
+            self._gather()
+        return super().state()
 
 
 def merits(answers: Answers) -> Floats:
@@ -183,18 +203,31 @@ def merits(answers: Answers) -> Floats:
     return answers.merit()
 
 
-def join(first: Answers, second: Answers) -> Answers:
-    """Both batches one after the other, as a new batch; optional fields that only one of them has are filled in."""
+def copied(answers: Answers) -> Answers:
+    """A copy that nobody else holds."""
+    return Answers(
+        answers.tickets.copy(),
+        answers.points.copy(),
+        answers.values.copy(),
+        answers.statuses.copy(),
+        None if answers.violations is None else answers.violations.copy(),
+        None if answers.seconds is None else answers.seconds.copy(),
+        None if answers.fidelities is None else answers.fidelities.copy(),
+        None if answers.noise is None else answers.noise.copy(),
+    )
+
+
+def join(*batches: Answers) -> Answers:
+    """All batches one after the other, as a new batch; optional fields that only some of them have are filled in."""
     merged: dict[str, NDArray[Any]] = {}
-    for field in fields(Answers):
-        name = field.name
-        parts = [getattr(first, name), getattr(second, name)]
-        if parts[0] is None and parts[1] is None:
+    for name in Answers.__slots__:
+        parts = [getattr(batch, name) for batch in batches]
+        known = next((part for part in parts if part is not None), None)
+        if known is None:
             continue
-        for i, batch in enumerate((first, second)):
-            if parts[i] is None:
-                shape = (len(batch), *parts[1 - i].shape[1:])
-                parts[i] = np.full(shape, _OPTIONAL[name])
+        for i, part in enumerate(parts):
+            if part is None:
+                parts[i] = np.full((len(batches[i]), *known.shape[1:]), _OPTIONAL[name])
         merged[name] = np.concatenate(parts)
     return Answers(**merged)
 

@@ -8,13 +8,17 @@ large they were, so the objective's scale does not matter.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.strategy import Draft
-from ._composite import Child, Composite, as_foreign, joined
+from ._composite import Child, Composite, as_foreign, columns_of, joined
+from ._generational import copied, join
+
+_UNHEARD = 64  # so many answers of others wait at most until a child hears them
 
 
 class Portfolio(Composite):
@@ -54,6 +58,7 @@ class Portfolio(Composite):
         self.turns = [0] * count
         self.holder = 0  # whose turn it is
         self.left = 0  # rows left in it
+        self.unheard: list[list[Answers]] = [[] for _ in range(count)]  # others' answers a child was not told yet
         for which in range(count):
             # a method that plans by its budget plans for its fair share, and one for which that is a guess loses little
             self.start_child(which, None if self.budget is None else max(1, -(-self.budget // count)), warm=False)
@@ -66,26 +71,30 @@ class Portfolio(Composite):
         if not gains:
             return math.inf
         count = len(gains)
-        area = sum(i for i, gain in enumerate(gains, 1) if gain) * 2.0 / (count * (count + 1))
+        area = sum([i for i, gain in enumerate(gains, 1) if gain]) * 2.0 / (count * (count + 1))
         if self.cost == "seconds":
             costs = [np.mean(spent) for spent in self.spent if spent]
             area *= float(np.mean(costs) / max(float(np.mean(self.spent[which] or [1.0])), 1e-9))
         seen = sum(map(len, self.gains))
         return area + self.explore * math.sqrt(2.0 * math.log(max(seen, 2)) / count)
 
-    def order(self) -> list[int]:
-        """Live children, the one to ask first in front; ties by fewest turns, then by place."""
+    def order(self, scores: dict[int, float] | None = None) -> list[int]:
+        """Live children, the one to ask first in front; ties by fewest turns, then by place. scores: if known."""
         live = [which for which in range(len(self.children)) if self.live(which)]
-        return sorted(live, key=lambda which: (-self.score(which), self.turns[which], which))
+        known = {which: self.score(which) for which in live} if scores is None else scores
+        return sorted(live, key=lambda which: (-known[which], self.turns[which], which))
 
     def propose(self, n: int) -> Floats | Draft:
         """Rows of whose turn it is; where a child waits for answers, the next one fills in."""
         drafts: list[Draft] = []
         given = 0
         blocked: set[int] = set()
+        scores: dict[int, float] | None = None  # nothing is heard meanwhile, so they stay what they are
         while given < n:
             if self.left < 1 or self.holder in blocked or not self.live(self.holder):
-                ready = [which for which in self.order() if which not in blocked]
+                if scores is None:
+                    scores = {which: self.score(which) for which in range(len(self.children))}
+                ready = [which for which in self.order(scores) if which not in blocked]
                 if not ready:
                     break
                 self.holder = ready[0]
@@ -115,9 +124,49 @@ class Portfolio(Composite):
         for which in set(whose):
             del self.gains[which][: -self.window], self.spent[which][: -self.window]
         for which, child in enumerate(self.children):
-            others = [i for i, owner in enumerate(whose) if owner != which]
-            if others and self.live(which) and child.abilities.learns_foreign:
-                child.tell(as_foreign(answers if len(others) == len(whose) else answers.rows(np.array(others))))
+            if child.abilities.learns_foreign and self.live(which):
+                others = [i for i, owner in enumerate(whose) if owner != which]
+                if others:
+                    theirs = answers if len(others) == len(whose) else answers.rows(np.array(others))
+                    self.unheard[which].append(as_foreign(copied(theirs)))
+                    if sum(map(len, self.unheard[which])) >= _UNHEARD:
+                        self._catch_up(which)
+
+    def _catch_up(self, which: int) -> None:
+        """Tell a child what the others found: all at once, before it is asked or told anything else."""
+        heard, self.unheard[which] = self.unheard[which], []
+        if heard:
+            self.children[which].tell(join(*heard))
+
+    def ask_child(self, which: int, n: int, taken: int = 0) -> Draft | None:
+        """Rows of a child that knows everything."""
+        if self.unheard[which]:
+            self._catch_up(which)
+        return super().ask_child(which, n, taken)
+
+    def tell_child(self, which: int, answers: Answers) -> None:
+        """Tell a child that knows everything that came before."""
+        if self.unheard[which]:
+            self._catch_up(which)
+        super().tell_child(which, answers)
+
+    def state(self) -> dict[str, Any]:
+        """The books; answers that a child was not told yet as plain columns."""
+        kept, self.unheard = self.unheard, [[] for _ in self.children]
+        try:
+            state = super().state()
+        finally:
+            self.unheard = kept
+        state["own"]["unheard"] = [[columns_of(copied(item)) for item in waiting] for waiting in kept]
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self._must_be_started("restore")
+        own = dict(state["own"])
+        unheard = own.pop("unheard")
+        super().restore({**state, "own": own})
+        self.unheard = [[copied(Answers(**item)) for item in waiting] for waiting in unheard]
 
     def _improvements(self, answers: Answers) -> list[float]:
         """k numbers, 1.0 where an answer is better than everything before it, in any objective."""
