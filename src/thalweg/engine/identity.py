@@ -22,7 +22,7 @@ def make_seed(given: int | None) -> int:
         ProblemError: not a whole number.
     """
     if given is None:
-        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1
     if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
         raise ProblemError(f"seed: a whole number >= 0 is expected, got {given!r}")
     return int(given)
