@@ -182,25 +182,25 @@ class Result:
         return pandas.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error."""
-        names = self.problem.names
-        rows = []
-        for trial in self.trials:
+        """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error.
+
+        Where a parameter, an objective or a result has one of our four names, ours is called "trial_error" and so on.
+        """
+        names, trials, told = self.problem.names, self.trials, []
+        for trial in trials:
             params = _flat(self.problem, trial.params)
             values = dict(zip(names, trial.values, strict=True))
             extra = {key: item for key, item in trial.components.items() if key not in params and key not in values}
-            rows.append(
-                {
-                    "number": trial.number,
-                    **params,
-                    **values,
-                    **extra,
-                    "status": trial.status.name.lower(),
-                    "seconds": trial.seconds,
-                    "error": trial.error,
-                }  # fmt: skip
-            )
-        return rows
+            told.append({**params, **values, **extra})
+        taken = set().union(*told)
+        number, status, seconds, error = (
+            f"trial_{name}" if name in taken else name for name in ("number", "status", "seconds", "error")
+        )
+        return [
+            {number: trial.number, **row}
+            | {status: trial.status.name.lower(), seconds: trial.seconds, error: trial.error}
+            for trial, row in zip(trials, told, strict=True)
+        ]
 
     def plot(self, path: str | Path | None = None, kind: str = "overview") -> Any:
         """A picture of the run, written to `path` (.png, .svg, .pdf) where given (see `thalweg.watch.plots`).
