@@ -148,6 +148,8 @@ def test_a_file_is_a_job_and_options_overrule_it() -> None:
         (["tune", *PARAMS, *COMMAND], "what is to be minimised?"),
         (["tune", *PARAMS, "--minimize", "cpu"], "nothing to run"),
         (["tune", "--minimize", "cpu", *COMMAND], "nothing to tune"),
+        ([*BASE, "--strategy", "cleverness", "--dry-run", *COMMAND], "unknown strategy"),
+        (["tune", "none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["resume", "nothing"], "thalweg.db"),
         (["show"], "there is no store"),
     ],
@@ -221,13 +223,13 @@ def started(*args: str) -> subprocess.Popen[str]:
 
 
 SLOW = (
-    "import sys, time; time.sleep(0.05); open(sys.argv[3], 'a').write(' '.join(sys.argv[1:3]) + chr(10)); "
+    "import sys, time; time.sleep(0.05); open('ran.txt', 'a').write(' '.join(sys.argv[1:3]) + chr(10)); "
     "x, y = map(int, sys.argv[1:3]); print((x - 7) ** 2 + y)"
 )
 
 
 def slow(*more: str) -> list[str]:
-    command = [*PYTHON, SLOW, "{x}", "{y}", "ran.txt"]
+    command = [*PYTHON, SLOW, "{x}", "{y}"]
     return [*BASE, "-b", "30", "--name", "slow", "--json", *more, "--", *command]
 
 

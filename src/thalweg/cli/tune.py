@@ -109,7 +109,7 @@ def settings_of(words: tuple[str, ...], options: dict[str, Any]) -> dict[str, An
     from ..apps.programs import spec
 
     settings: dict[str, Any] = {}
-    if words and words[0].endswith(".toml") and Path(words[0]).is_file():
+    if words and words[0].endswith(".toml") and (len(words) == 1 or Path(words[0]).is_file()):
         settings, words = spec.load(words[0]), words[1:]
     given = {name: value for name, value in options.items() if value not in (None, (), False)}
     if "environment" in given:

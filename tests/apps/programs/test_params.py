@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thalweg.apps.programs.params import build_space, parse_param, read_preset
@@ -66,6 +66,7 @@ def test_floats_come_back_exactly(name: str, a: float, b: float) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(st.text(st.characters(blacklist_categories=("Cs",))), min_size=1, max_size=6, unique=True))
+@example([" if ", 'a " if b'])
 def test_quoted_options_come_back_exactly(options: list[str]) -> None:
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -37,6 +37,9 @@ def test_wrong_files(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ProblemError, match=said) as caught:
         spec.load(path)
     assert str(path) in str(caught.value)
+    path.write_bytes(b"command = '\xff'")
+    with pytest.raises(ProblemError, match="not TOML: .*codec"):
+        spec.load(path)
     with pytest.raises(ProblemError, match="cannot be read"):
         spec.load(tmp_path / "none.toml")
 

@@ -5,7 +5,7 @@
     python -I compressor.py lzma|ppmd unpack IN OUT
 
 pyppmd 1.3.1 does not unpack everything that it packs (of 155 points of order and memory 7 come back too short, and
-variant I raises for some): verify the round trip.
+variant I raises for some), and older ones cut off the end of most: verify the round trip.
 
 The packed file begins with what unpacking needs. Only the standard library is imported (pyppmd for ppmd only), so it
 starts in a few milliseconds when run by its path; `-S` keeps pyppmd from being found.

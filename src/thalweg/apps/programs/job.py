@@ -25,6 +25,7 @@ from ...core.event import Event
 from ...core.expression import parse_comparison
 from ...core.parameter import Parameter
 from ...core.space import Space
+from ...parts.strategies import make_strategy
 from . import spec
 from .command import Command
 from .outcome import Outcome, judge
@@ -98,6 +99,7 @@ class TuningJob:
         if job.workers < 1:
             raise ProblemError(f"jobs: 1 or more, got {job.workers}")
         job._check_measured()
+        make_strategy(job.strategy)  # a name that is wrong is told now, in a dry run as well
         return job
 
     def _check_measured(self) -> None:

@@ -25,6 +25,7 @@ from ...core.space import Space
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ITEM = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^,\]"']*?))\s*([,\]])""")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|\"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _OPTION = re.compile(r"\s*:\s*(\w+)\s*(?:=\s*(\"[^\"]*\"|'[^']*'|[^\s:]+))?")
 _IF = re.compile(r"\s+if\s+(.+)$", re.DOTALL)
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[A-Za-z_][\w-]*")
@@ -56,11 +57,9 @@ def parse_param(text: str) -> tuple[str, Parameter, str | None]:
     Raises:
         SpaceError: what is wrong, with a caret under the place.
     """
-    condition = None
-    if match := _IF.search(text):
-        condition, body = match.group(1).strip(), text[: match.start()]
-    else:
-        body = text
+    condition, body = None, text
+    if match := _IF.search(_QUOTED.sub(lambda quoted: "_" * len(quoted.group()), text)):  # an option may be " if "
+        condition, body = text[match.start(1) :].strip(), text[: match.start()]
     name = _NAME.match(body)
     if name is None:
         raise _wrong(text, 0, "a name (letters, digits, _) is expected first, as in 'order:int[2,64]'")

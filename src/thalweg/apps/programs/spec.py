@@ -71,7 +71,7 @@ def load(path: str | Path) -> dict[str, Any]:
             settings = tomllib.load(file)
     except OSError as error:
         raise ProblemError(f"{path}: cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProblemError(f"{path}: not TOML: {error}") from None
     return check(settings, str(path))
 
