@@ -172,9 +172,14 @@ def objective(p):
     time.sleep(0.01)
     return p["x"]
 
-print("ready", flush=True)
+def listen(event):
+    if event.kind == "finished":
+        for number in event.data["numbers"]:
+            print(number, flush=True)
+
 how = {"workers": 2, "evaluator": sys.argv[2]} if sys.argv[2] != "inline" else {}
-tw.minimize(objective, {"x": tw.Float(0, 1)}, strategy="de", seed=1, max_evals=100000, store=sys.argv[1], name="a", **how)
+study = tw.Study({"x": tw.Float(0, 1)}, strategy="de", seed=1, store=sys.argv[1], name="a", listeners=[listen])
+study.run(objective, max_evals=100000, **how)
 """
 
 
@@ -188,8 +193,9 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path, evaluator):
         process = subprocess.Popen(
             [sys.executable, "-c", HANGING, store, evaluator], stdout=subprocess.PIPE, start_new_session=True
         )
-        process.stdout.readline()
-        time.sleep(0.6 + rng.random() * 0.5)
+        for _ in range(8):
+            process.stdout.readline()
+        time.sleep(rng.random() * 0.5)
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
