@@ -78,7 +78,7 @@ def test_columns_are_what_python_says_row_by_row(text, seed):
     for row in range(8):
         expected = by_python(text, {name: column[row].item() for name, column in columns.items()})
         if expected is not None and math.isfinite(result[row]):
-            assert result[row] == pytest.approx(expected, rel=1e-9, abs=1e-9), text
+            assert result[row] == pytest.approx(float(expected), rel=1e-9, abs=1e-9), text
 
 
 @pytest.mark.parametrize(
