@@ -111,7 +111,7 @@ def _volume_three(sizes: Floats) -> float:
             edge = xs[i]
         area += (x - left) * (y - floor) - covered
         xs[first:last], ys[first:last] = [x], [y]
-    return volume + area * height
+    return float(volume + area * height)
 
 
 def _wfg(sizes: Floats) -> float:
