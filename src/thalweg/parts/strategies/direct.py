@@ -40,6 +40,7 @@ DEEPEST = 33
 _WHOLE = 99  # the depth of a side that cannot be divided
 _BARREN = 10_000  # children in a row that are all known points, after which it only repeats itself
 _PATIENCE = 20  # such iterations after which infeasible centres are evaluated all the same (the engine repairs them)
+_TWINS = 4  # further boxes of one size and value that are divided while nothing new comes
 _SIDES = [3.0**-depth if depth < DEEPEST else 0.0 for depth in range(128)]
 _SQUARES = [side * side for side in _SIDES]
 _OWN, _NONE, _INFEASIBLE = -1, -2, -3
@@ -82,6 +83,7 @@ class _Dividing(Strategy):
         # made anew by begin and restore, therefore no part of the state
         self._heaps: dict[float, list[tuple[float, int]]] = {}
         self._known: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
         self._tables: list[Floats | None] = []
         self._remembers = False
         self._depths: list[bytes] = []
@@ -96,7 +98,7 @@ class _Dividing(Strategy):
     def begin(self) -> None:
         """One box: the whole cube."""
         space, d = self.problem.space, self.dimension
-        self._heaps, self._known, self._depths, self._ranges = {}, {}, [], []
+        self._heaps, self._known, self._depths, self._ranges, self._keys = {}, {}, [], [], []
         tables = cell_centres(space)
         self._tables = tables if any(table is not None for table in tables) else []
         unlisted = ((space.kinds == ORDERED) | (space.kinds == UNORDERED)) & [table is None for table in tables]
@@ -146,7 +148,7 @@ class _Dividing(Strategy):
         barren = known = 0
         while known < _BARREN and barren < _BARREN // 10:
             self._finish()
-            boxes = self._choose()
+            boxes = self._choose(barren > 1)
             if not boxes:
                 self.ended = "every box is a single cell: nothing is left to evaluate"
                 self.division = _Division(points=np.empty((0, self.dimension)))
@@ -159,8 +161,8 @@ class _Dividing(Strategy):
             self.ended = f"{known} boxes in a row gave no new point"
         return self.division
 
-    def _choose(self) -> list[int]:
-        """The potentially optimal boxes, taken off their heaps (Jones 1993, definition 3.1, by the convex hull)."""
+    def _choose(self, barren: bool = False) -> list[int]:
+        """The potentially optimal boxes, taken off their heaps (Jones 1993, definition 3.1); more after `barren` ones."""
         heaps = self._heaps
         hull: list[tuple[float, float]] = []  # (size, smallest value), from the largest size on
         for size in sorted(heaps, reverse=True):
@@ -182,7 +184,9 @@ class _Dividing(Strategy):
                     break  # even with the largest K for which it is optimal; smaller boxes promise still less
             heap = heaps[size]
             boxes.append(heapq.heappop(heap)[1])
-            while self.ties and not self._remembers and heap and heap[0][0] == value:
+            ties = len(heap) if self.ties and not self._remembers else _TWINS if barren else 0
+            while ties and heap and heap[0][0] == value:
+                ties -= 1
                 boxes.append(heapq.heappop(heap)[1])
             if not heap:
                 del heaps[size]
@@ -260,8 +264,9 @@ class _Dividing(Strategy):
         """Known points keep their merit (NaN marks the others); the same point twice in a batch is evaluated once."""
         work.merits[:] = np.nan
         batch: dict[bytes, int] = {}
+        self._keys = keys = [row.tobytes() for row in snapped]
         for place in np.flatnonzero(twins == _OWN).tolist():
-            key = snapped[place].tobytes()
+            key = keys[place]
             box = self._known.get(key)
             if box is not None:
                 work.merits[place] = self.merits[box]
@@ -361,7 +366,7 @@ class _Dividing(Strategy):
             self._ranges += [ranges[i] for i in kept]
         self._push(range(start, stop))
         if self._remembers:
-            self._remember(start)
+            self._remember(start, [self._keys[i] for i in kept] if len(self._keys) == len(values) else None)
 
     def _push(self, boxes: Iterable[int]) -> None:
         """Put boxes that can be divided on the heap of their size."""
@@ -377,9 +382,10 @@ class _Dividing(Strategy):
                 else:
                     heapq.heappush(heap, (values[box], box))
 
-    def _remember(self, start: int) -> None:
-        for box, row in enumerate(self.problem.space.snap(self.centres[start : self.count]), start):
-            self._known.setdefault(row.tobytes(), box)
+    def _remember(self, start: int, keys: list[bytes] | None = None) -> None:
+        keys = keys or [row.tobytes() for row in self.problem.space.snap(self.centres[start : self.count])]
+        for box, key in enumerate(keys, start):
+            self._known.setdefault(key, box)
 
     # --- values ---------------------------------------------------------------------------------------------------
 
@@ -456,7 +462,7 @@ class _Dividing(Strategy):
         self._depths = [raw[i * d : (i + 1) * d] for i in range(self.count)]
         self._ranges = [tuple(row) for row in state["ranges"].tolist()]
         self._rebuild()
-        self._known = {}
+        self._known, self._keys = {}, []
         if self._remembers:
             self._remember(0)
 
