@@ -15,6 +15,7 @@ STRATEGIES: dict[str, str] = {
     for name, where in {
         "annealing": "annealing:Annealing",
         "auto": "auto:Auto",
+        "bayesian": "bayesian:Bayesian",
         "chain": "chain:Chain",
         "cmaes": "cmaes:CMAES",
         "de": "de:DE",
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, str] = {
         "nsga2": "nsga2:NSGA2",
         "portfolio": "portfolio:Portfolio",
         "pso": "pso:PSO",
+        "quadratic": "quadratic:Quadratic",
         "random": "random_search:Random",
         "relay": "relay:Relay",
         "restart": "restart:Restart",

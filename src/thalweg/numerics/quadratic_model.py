@@ -1,0 +1,171 @@
+"""Quadratic interpolation models with the least change of the Hessian, and steps of them inside a ball and a box.
+
+M. J. D. Powell: Least Frobenius norm updating of quadratic models that satisfy interpolation conditions, Math. Program.
+100 (2004) 183-215, doi:10.1007/s10107-003-0490-7; The BOBYQA algorithm for bound constrained optimization without
+derivatives, report DAMTP 2009/NA06, Cambridge (2009). J. J. More, D. C. Sorensen: Computing a trust region step, SIAM
+J. Sci. Stat. Comput. 4 (1983) 553-572, doi:10.1137/0904038.
+
+Powell's KKT system is solved in its kernel form: with the best point as the origin, k(s, t) = (s.t)^2 / 2 + w s.t and a
+great w, the interpolant of least norm is his model (exactly so for w -> inf), and it also exists for sets that do not
+determine a gradient: then it is the one with the least change of the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_LINEAR = 1e4
+"""w: how much cheaper a change of the gradient is than one of the Hessian, in units of the set's size."""
+_CUT = 1e-13
+"""Relative eigenvalues of the kernel matrix below it are left out: points too near to each other to tell apart."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """q(s) = g.s + s.H.s / 2 of a step s (d,) from the best point.
+
+    gradient: (d,).  hessian: (d, d), symmetric.
+    """
+
+    gradient: Floats
+    hessian: Floats
+
+    def __call__(self, steps: Floats) -> Floats:
+        """(n,) values at steps (n, d)."""
+        return np.asarray(steps @ self.gradient + 0.5 * np.einsum("ij,ij->i", steps @ self.hessian, steps))
+
+    def moved(self, step: Floats) -> Model:
+        """The same function seen from another origin, without its constant."""
+        return Model(self.gradient + self.hessian @ step, self.hessian)
+
+    @classmethod
+    def flat(cls, d: int) -> Model:
+        """Zero everywhere."""
+        return cls(np.zeros(d), np.zeros((d, d)))
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """The kernel system of a set of points: steps (m, d) from the best one, which is not among them.
+
+    scale: the longest step.  inverse: (m, m) of the kernel matrix of the scaled steps.
+    """
+
+    steps: Floats
+    scale: float
+    inverse: Floats
+
+    @classmethod
+    def of(cls, steps: Floats) -> Interpolation:
+        """From steps (m, d), m >= 1, none of them zero."""
+        scale = float(np.sqrt(np.einsum("ij,ij->i", steps, steps).max()))
+        inner = (steps @ steps.T) / scale**2
+        kernel = 0.5 * inner * inner + _LINEAR * inner
+        # a unit diagonal, or points of different distance make it hopeless
+        size = 1.0 / np.sqrt(np.diagonal(kernel))
+        roots, vectors = np.linalg.eigh(kernel * size[:, None] * size)
+        kept = roots > _CUT * roots[-1]
+        vectors = vectors[:, kept] * size[:, None]
+        return cls(steps, scale, (vectors / roots[kept]) @ vectors.T)
+
+    def model(self, rises: Floats, before: Model) -> Model:
+        """The quadratic with q(step) = rise (m,) that differs least from `before`."""
+        shares = self.inverse @ (rises - before(self.steps))
+        return self._add(shares, before)
+
+    def lagrange(self, which: int) -> Model:
+        """The Lagrange function of a step: 1 there, 0 at the others and at the best point."""
+        return self._add(self.inverse[which], Model.flat(self.steps.shape[1]))
+
+    def lagrange_at(self, step: Floats) -> Floats:
+        """(m + 1,) the values of all Lagrange functions at a step (d,), the best point's own at the end."""
+        inner = (self.steps @ step) / self.scale**2
+        values = self.inverse @ (0.5 * inner * inner + _LINEAR * inner)
+        return np.append(values, 1.0 - values.sum())
+
+    def _add(self, shares: Floats, before: Model) -> Model:
+        weighted = self.steps * shares[:, None]
+        gradient = before.gradient + _LINEAR * weighted.sum(axis=0) / self.scale**2
+        hessian = before.hessian + weighted.T @ self.steps / self.scale**4
+        return Model(gradient, 0.5 * (hessian + hessian.T))
+
+
+def trust_step(model: Model, low: Floats, high: Floats, radius: float) -> Floats:
+    """A step (d,) that makes the model small, with low <= step <= high (low <= 0 <= high) and length <= radius.
+
+    An active-set method: the exact step of the free columns; where it leaves the box, it is cut at the first face, that
+    column stays there, and the others are solved again.
+    """
+    d = len(low)
+    step = np.zeros(d)
+    slope = model.gradient
+    free = ~(((low >= 0) & (slope > 0)) | ((high <= 0) & (slope < 0)))
+    tried = [step]
+    for _ in range(d):
+        index = np.flatnonzero(free)
+        if not index.size:
+            break
+        fixed = np.where(free, 0.0, step)
+        room = math.sqrt(max(radius * radius - float(fixed @ fixed), 0.0))
+        slope = (model.gradient + model.hessian @ fixed)[index]
+        wanted = fixed.copy()
+        wanted[index] = ball_step(slope, model.hessian[np.ix_(index, index)], room)
+        tried.append(np.minimum(np.maximum(wanted, low), high))
+        move = wanted - step
+        with np.errstate(divide="ignore", invalid="ignore"):
+            limits = np.where(move > 0, (high - step) / move, np.where(move < 0, (low - step) / move, np.inf))
+        first = int(np.argmin(limits))
+        share = float(limits[first])
+        if not share < 1.0:
+            step = wanted
+            break
+        step = np.minimum(np.maximum(step + share * move, low), high)
+        step[first] = high[first] if move[first] > 0 else low[first]
+        free[first] = False
+    tried.append(step)
+    rows = np.array(tried)
+    return np.asarray(rows[int(np.argmin(model(rows)))])
+
+
+def ball_step(gradient: Floats, hessian: Floats, radius: float) -> Floats:
+    """(d,) the least point of g.s + s.H.s / 2 with |s| <= radius.
+
+    (H + mu I) s = -g with mu >= 0 and H + mu I positive semidefinite (More & Sorensen 1983, lemma 2.1); mu by bisection
+    over the eigenvalues, until |s| is within 1 % of the radius.
+    """
+    roots, vectors = np.linalg.eigh(hessian)
+    b = vectors.T @ gradient
+    if roots[0] > 0:
+        inner = -b / roots
+        if float(inner @ inner) <= radius * radius:
+            return np.asarray(vectors @ inner)
+    length = float(np.linalg.norm(b))
+    if radius <= 0 or (length == 0.0 and roots[0] >= 0):
+        return np.zeros(len(gradient))
+    least = max(0.0, -float(roots[0]))
+    low, high = least, least + length / radius  # |s(mu)| <= |b| / (mu + least root)
+    for _ in range(60):
+        mu = 0.5 * (low + high)
+        size = math.sqrt(float(np.sum((b / np.maximum(roots + mu, 1e-300)) ** 2)))
+        if size > radius:
+            low = mu
+        else:
+            high = mu
+            if size > 0.99 * radius:
+                break
+        if high - low <= 1e-12 * max(high, 1e-300):
+            break
+    inner = -b / np.maximum(roots + high, 1e-300)
+    size = float(np.linalg.norm(inner))
+    if size > radius:
+        inner *= radius / size
+    elif size < 0.9 * radius and roots[0] < 0:  # the hard case: the rest of the way along the worst curvature
+        inner[0] += math.copysign(math.sqrt(radius * radius - size * size), float(inner[0]) or 1.0)
+        inner *= radius / max(float(np.linalg.norm(inner)), radius)
+    return np.asarray(vectors @ inner)

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from thalweg.numerics.quadratic_model import Interpolation, Model, ball_step, trust_step
+
+
+def random_model(d: int, rng) -> Model:
+    a = rng.normal(size=(d, d))
+    return Model(rng.normal(size=d), a + a.T)
+
+
+def powell(steps, values):
+    """The KKT system of NA2009/06, eq. 3.10, solved as it is written: gradient and Hessian of least Frobenius norm."""
+    m, d = steps.shape
+    x = np.column_stack([np.ones(m), steps])
+    system = np.block([[0.5 * (steps @ steps.T) ** 2, x], [x.T, np.zeros((d + 1, d + 1))]])
+    solved = np.linalg.solve(system, np.concatenate([values, np.zeros(d + 1)]))
+    return solved[m + 1 :], (steps * solved[:m, None]).T @ steps
+
+
+def test_a_quadratic_is_found_from_as_many_points_as_it_has_coefficients():
+    rng = np.random.default_rng(0)
+    truth = random_model(4, rng)
+    steps = rng.normal(size=(14, 4))
+    found = Interpolation.of(steps).model(truth(steps), Model.flat(4))
+    np.testing.assert_allclose(found.gradient, truth.gradient, atol=1e-5)
+    np.testing.assert_allclose(found.hessian, truth.hessian, atol=1e-5)
+
+
+def test_with_fewer_points_it_is_powells_model():
+    rng = np.random.default_rng(1)
+    steps, values = rng.normal(size=(8, 4)), rng.normal(size=8)
+    found = Interpolation.of(steps).model(values, Model.flat(4))
+    gradient, hessian = powell(np.vstack([steps, np.zeros(4)]), np.append(values, 0.0))
+    np.testing.assert_allclose(found.gradient, gradient, atol=2e-3)
+    np.testing.assert_allclose(found.hessian, hessian, atol=2e-3)
+    np.testing.assert_allclose(found(steps), values, atol=1e-8)
+
+
+def test_the_change_of_the_hessian_is_what_is_small():
+    rng = np.random.default_rng(2)
+    truth = random_model(5, rng)
+    steps = rng.normal(size=(10, 5))
+    found = Interpolation.of(steps).model(truth(steps), truth)
+    np.testing.assert_allclose(found.hessian, truth.hessian, atol=1e-10)
+    assert np.linalg.norm(Interpolation.of(steps).model(truth(steps), Model.flat(5)).hessian - truth.hessian) > 0.1
+
+
+def test_scale_does_not_matter():
+    rng = np.random.default_rng(3)
+    steps, values = rng.normal(size=(9, 4)), rng.normal(size=9)
+    large = Interpolation.of(steps).model(values, Model.flat(4))
+    small = Interpolation.of(steps * 1e-6).model(values, Model.flat(4))
+    np.testing.assert_allclose(small.gradient * 1e-6, large.gradient, rtol=1e-6)
+    np.testing.assert_allclose(small.hessian * 1e-12, large.hessian, rtol=1e-5, atol=1e-8)
+
+
+def test_lagrange_functions():
+    rng = np.random.default_rng(4)
+    steps = rng.normal(size=(7, 3))
+    system = Interpolation.of(steps)
+    at = np.array([system.lagrange_at(step) for step in [*steps, np.zeros(3)]])
+    np.testing.assert_allclose(at, np.eye(8), atol=1e-7)
+    point = rng.normal(size=3)
+    one = [system.lagrange(i)(point[None])[0] for i in range(7)]
+    np.testing.assert_allclose(one, system.lagrange_at(point)[:-1], atol=1e-9)
+
+
+def test_one_point_gives_a_slope_towards_it():
+    model = Interpolation.of(np.array([[0.0, 2.0]])).model(np.array([3.0]), Model.flat(2))
+    assert model(np.array([[0.0, 2.0]]))[0] == pytest.approx(3.0)
+    assert model.gradient[0] == 0 and model.gradient[1] == pytest.approx(1.5, rel=1e-3)
+
+
+def test_equal_points_are_survived():
+    steps = np.array([[0.1, 0.0], [0.1, 0.0], [0.0, 0.1]])
+    model = Interpolation.of(steps).model(np.array([1.0, 1.0, 2.0]), Model.flat(2))
+    np.testing.assert_allclose(model(steps), [1.0, 1.0, 2.0], rtol=1e-6)
+
+
+def test_moved_is_the_same_function():
+    rng = np.random.default_rng(5)
+    model, step, points = random_model(3, rng), rng.normal(size=3), rng.normal(size=(6, 3))
+    np.testing.assert_allclose(model.moved(step)(points - step), model(points) - model(step[None]), atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_ball_step_is_the_best_of_the_ball(seed):
+    rng = np.random.default_rng(seed)
+    d = 1 + seed
+    model = random_model(d, rng)
+    step = ball_step(model.gradient, model.hessian, 0.7)
+    assert np.linalg.norm(step) <= 0.7 + 1e-9
+    drawn = rng.normal(size=(20_000, d))
+    drawn *= 0.7 * rng.random((len(drawn), 1)) ** (1 / d) / np.linalg.norm(drawn, axis=1, keepdims=True)
+    assert model(step[None])[0] <= 0.98 * model(drawn).min()
+
+
+def test_the_inner_minimum_is_exact_and_the_hard_case_reaches_the_border():
+    np.testing.assert_allclose(ball_step(np.array([1.0, -2.0]), np.diag([2.0, 4.0]), 9.0), [-0.5, 0.5])
+    step = ball_step(np.array([0.0, 1.0]), np.diag([-2.0, 4.0]), 1.0)
+    assert np.linalg.norm(step) == pytest.approx(1.0)
+    assert step[1] == pytest.approx(-1 / 6, abs=1e-6)  # (4 + 2) s = -1
+    assert not ball_step(np.zeros(2), np.eye(2), 1.0).any()
+    assert not ball_step(np.ones(2), np.eye(2), 0.0).any()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_trust_step_keeps_to_the_box_and_is_nearly_the_best_there(seed):
+    rng = np.random.default_rng(seed)
+    d = 1 + seed % 4
+    a = rng.normal(size=(d, d))
+    model = Model(rng.normal(size=d), a @ a.T)
+    low, high = -rng.random(d) * (rng.random(d) < 0.8), rng.random(d) * (rng.random(d) < 0.8)
+    step = trust_step(model, low, high, 0.8)
+    assert (step >= low).all() and (step <= high).all() and np.linalg.norm(step) <= 0.8 + 1e-9
+    drawn = low + (high - low) * rng.random((20_000, d))
+    drawn = drawn[np.linalg.norm(drawn, axis=1) <= 0.8]
+    assert model(step[None])[0] <= 0.9 * model(drawn).min() + 1e-12
+
+
+def test_no_room_no_step():
+    model = Model(np.array([1.0, -1.0]), np.eye(2))
+    assert not trust_step(model, np.array([0.0, -1.0]), np.array([1.0, 0.0]), 1.0).any()
