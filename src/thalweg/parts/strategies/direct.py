@@ -162,7 +162,7 @@ class _Dividing(Strategy):
         return self.division
 
     def _choose(self, barren: bool = False) -> list[int]:
-        """The potentially optimal boxes, taken off their heaps (Jones 1993, definition 3.1); more after `barren` ones."""
+        """The potentially optimal boxes, taken off their heaps (Jones 1993, definition 3.1); more when `barren`."""
         heaps = self._heaps
         hull: list[tuple[float, float]] = []  # (size, smallest value), from the largest size on
         for size in sorted(heaps, reverse=True):
