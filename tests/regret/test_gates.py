@@ -93,7 +93,7 @@ FULL: list[Gate] = [
     ("auto", "noisy_sphere", 5, 250, 0.15),
     ("auto", "pressure_vessel", None, 400, 0.2),
     ("auto", "schwefel", 5, 1000, 0.5),
-    ("auto", "rosenbrock", 5, 1000, 0.02),
+    ("auto", "rosenbrock", 5, 1000, 0.06),
 ]
 
 
