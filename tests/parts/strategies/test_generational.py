@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from driving import answer, bowl, cube, foreign
 
-from thalweg.core.batch import Answers
+from thalweg.core.batch import Answers, Status
+from thalweg.core.problem import Problem
+from thalweg.core.space import Space
 from thalweg.core.strategy import Abilities
+from thalweg.parts.strategies import make_strategy
 from thalweg.parts.strategies._generational import Generational, join
 
 SIZE = 6
@@ -169,3 +172,26 @@ def test_join_fills_what_is_missing():
     np.testing.assert_array_equal(both.noise[:, 0], [np.nan, np.nan, 1])
     assert both.violations is None
     assert both.statuses.tolist() == [2, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["de", "genetic", "pso", "nsga2"])
+def test_with_a_quorum_nobody_waits_for_the_slowest(name):
+    space = Space({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    whole, quick = (make_strategy(name, population=20, quorum=quorum) for quorum in (1.0, 0.75))
+    for strategy, more in ((whole, False), (quick, True)):
+        strategy.start(Problem(space), 3, 400)
+        first = strategy.ask(20)
+        values = ((first.points - 0.3) ** 2).sum(axis=1)[:, None]
+        statuses = np.full(20, Status.DONE, dtype=np.int8)
+        answers = Answers(first.tickets, first.points, values, statuses)
+        strategy.tell(answers.rows(slice(0, 15)))
+        second = strategy.ask(20)
+        assert (len(second) > 0) == more
+        strategy.tell(answers.rows(slice(15, 20)))  # the stragglers: part of the generation, or late
+        if not more:
+            second = strategy.ask(20)
+        assert len(second) > 0
+        values = ((second.points - 0.3) ** 2).sum(axis=1)[:, None]
+        strategy.tell(Answers(second.tickets, second.points, values, statuses[: len(second)]))
+        assert len(strategy.ask(20)) > 0
+        assert strategy.pending > 0
