@@ -1,7 +1,7 @@
 """A Bayesian quadratic model of a neighbourhood: a Gaussian process whose kernel holds every quadratic function.
 
 k(u, u') = matern(u, u') + a <u, u'> + b <u, u'>^2 around a centre, with a mean: a random quadratic plus what departs
-from it. Fewer points than coefficients are no obstacle (the flat limit is the minimum-norm Hessian of Powell's methods),
+from it. Fewer points than coefficients are no obstacle (the flat limit is the least-norm Hessian of Powell's methods),
 and how far the quadratic is to be trusted is learnt from the data. The noise is heteroscedastic, g + h w with w growing
 as the square of the height above the best point: where values are high, the model need not follow them (lq-CMA-ES
 weighs by rank to the same end: Hansen 2019, doi:10.1145/3321707.3321842).

@@ -20,11 +20,19 @@ Function = Callable[[Floats, NDArray[np.int64]], tuple[Floats, Floats]]
 
 
 def projected_bfgs(
-    function: Function, starts: Floats, low: Floats, high: Floats, *, calls: int = 25, first: float = 0.1
+    function: Function,
+    starts: Floats,
+    low: Floats,
+    high: Floats,
+    *,
+    calls: int = 25,
+    first: float = 0.1,
+    tolerance: float = 1e-9,
 ) -> tuple[Floats, Floats]:
     """(points (m, d), values (m,)) reached from `starts` (m, d) in the box low (d,), high (d,).
 
     calls: of the function, for all starts together.  first: the length of the first step, as a share of the box.
+    tolerance: a start is done when a step gains less than tolerance (1 + |value|).
     """
     x = np.clip(starts, low, high)
     m, d = x.shape
@@ -62,8 +70,9 @@ def projected_bfgs(
         x[rows], f[rows], g[rows] = trial[good], value[good], gradient[good]
         step[rows] = 1.0
         step[live[~good]] *= 0.25
-        arrived = rows[gain < 1e-9 * (1.0 + np.abs(f[rows]))]
-        live = np.setdiff1d(live, arrived)
+        going = np.ones(len(live), dtype=np.bool_)
+        going[good] = gain >= tolerance * (1.0 + np.abs(f[rows]))
+        live = live[going]
         if not len(live):
             break
     return x, f
@@ -73,7 +82,8 @@ def _update(h: Floats, fresh: NDArray[np.bool_], rows: NDArray[np.int64], s: Flo
     """The BFGS update of the inverse Hessians of `rows`, in place, where the curvature is positive."""
     product = np.einsum("ij,ij->i", s, y)
     size = np.einsum("ij,ij->i", y, y)
-    good = product > 1e-10 * np.sqrt(size * np.einsum("ij,ij->i", s, s))
+    # an underflown plain (an expected improvement of 1e-200) has no curvature that could be divided by
+    good = (product > 1e-10 * np.sqrt(size * np.einsum("ij,ij->i", s, s))) & (size > 1e-200)
     rows, s, y, product, size = rows[good], s[good], y[good], product[good], size[good]
     if not len(rows):
         return

@@ -1,0 +1,145 @@
+"""What a surrogate model sees of a space, and the neighbours of a point in its discrete columns.
+
+Features (n, F), centred at 0, each in a group that shares a lengthscale: columns with a distance as they are;
+unordered choices as one column per option (two options are always equally far apart); the keys of a permutation, which
+snapped are the items' positions, as one group; the keys of a subset (in or out) each by itself. Columns with one value
+are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.batch import Floats, Ints
+from ...core.parameter import CONTINUOUS, ORDERED
+from ._operators import Columns, cell_centres
+
+if TYPE_CHECKING:
+    from ...core.space import Space
+
+_FINE = 64  # an ordered column with more levels than this is moved along slopes as if it were continuous, then snapped
+_WIDE = 24  # an ordered column with more levels than this shows only some of them to the neighbourhood search
+
+
+@dataclass(eq=False)
+class View:
+    """Made once for a space, with `View.of`.
+
+    plain: (p,) columns that are features as they are, the first p features.  smooth: (s,) positions within `plain` of
+    those that are moved along slopes.  onehot: (column, levels) of the unordered choices.  orders, masks: as in
+    `Columns`.  tables: (column, unit values) of the coarse ordered columns and the choices.  groups: (F,).
+    """
+
+    plain: Ints
+    smooth: Ints
+    onehot: list[tuple[int, int]]
+    orders: tuple[Ints, ...]
+    masks: Ints
+    tables: list[tuple[int, Floats]]
+    groups: Ints
+
+    @classmethod
+    def of(cls, space: Space) -> View:
+        """The view of `space`."""
+        columns, levels, kinds = Columns.of(space), np.asarray(space.levels), np.asarray(space.kinds)
+        plain = columns.metric[levels[columns.metric] > 1]
+        smooth = np.flatnonzero((kinds[plain] == CONTINUOUS) | (levels[plain] > _FINE))
+        onehot = [(int(j), int(levels[j])) for j in columns.unordered.tolist() if levels[j] > 1]
+        orders = tuple(item for item in columns.orders if len(item) > 1)
+        coarse = {int(j) for j in plain.tolist() if kinds[j] == ORDERED and levels[j] <= _FINE}
+        wanted = coarse | {j for j, _ in onehot}
+        centres = cell_centres(space) if wanted else []
+        tables = [(j, table) for j in sorted(wanted) if (table := centres[j]) is not None]
+        groups: list[int] = list(range(len(plain) + len(columns.masks)))
+        for _, count in onehot:
+            groups += [groups[-1] + 1 if groups else 0] * count
+        for block in orders:
+            groups += [groups[-1] + 1 if groups else 0] * len(block)
+        return cls(plain, smooth, onehot, orders, columns.masks, tables, np.array(groups, dtype=np.int64))
+
+    @property
+    def count(self) -> int:
+        """How many lengthscales there are."""
+        return int(self.groups[-1]) + 1 if len(self.groups) else 0
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether every feature is a column that is moved along slopes."""
+        return len(self.smooth) == len(self.groups)
+
+    def features(self, points: Floats) -> Floats:
+        """(n, F) of snapped points (n, D)."""
+        plain = points[:, self.plain] - 0.5
+        if len(self.plain) == len(self.groups):
+            return np.asarray(plain)
+        parts = [plain, points[:, self.masks] - 0.5]
+        for column, levels in self.onehot:
+            option = np.minimum((points[:, column] * levels).astype(np.int64), levels - 1)
+            # two different options are at distance 1
+            parts.append(np.sqrt(0.5) * (option[:, None] == np.arange(levels)))
+        for block in self.orders:
+            # so that two random orders are about as far apart as two random points of a cube of three columns
+            parts.append((points[:, block] - 0.5) * np.sqrt(3.0 / len(block)))
+        return np.concatenate(parts, axis=1)
+
+    def neighbours(self, point: Floats, rng: np.random.Generator, most: int = 96) -> Floats:
+        """(k, D) points that differ from `point` (D,) in one discrete column, one flip, or one move within an order.
+
+        Every level of choices and of coarse ordered columns comes, up to `most` rows in all (a random share then).
+        """
+        rows: list[Floats] = []
+        for column, table in self.tables:
+            values = table[np.abs(table - point[column]) > 1e-9]
+            if len(values) > _WIDE:  # the nearest ones, and some from everywhere
+                near = np.argsort(np.abs(values - point[column]), kind="stable")
+                values = values[np.append(near[:8], rng.choice(near[8:], _WIDE - 8, replace=False))]
+            rows.append(_changed(point, np.full(len(values), column), values))
+        if len(self.masks):
+            rows.append(_changed(point, self.masks, 1.0 - point[self.masks]))
+        rows += [_moves(point, block, rng) for block in self.orders]
+        found = np.concatenate(rows) if rows else np.empty((0, len(point)))
+        return found if len(found) <= most else found[rng.choice(len(found), most, replace=False)]
+
+    def mutated(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
+        """(count, D) copies of points (k, D), in turn, each with some columns changed: by little or to anything."""
+        d = points.shape[1]
+        copies = points[np.arange(count) % len(points)]
+        changed = rng.random((count, d)) < max(1.5 / max(d, 1), 0.08)
+        changed[np.arange(count), rng.integers(d, size=count)] = True
+        near = np.zeros((count, d), dtype=np.bool_)
+        near[:, self.plain] = rng.random((count, len(self.plain))) < 0.5
+        scale = np.array([0.2, 0.05, 0.01])[rng.integers(3, size=(count, 1))]
+        target = np.where(near, copies + scale * rng.normal(size=(count, d)), rng.random((count, d)))
+        result = np.where(changed, target, copies)
+        for block in self.orders:  # a random key in an order moves one item; two items change places as often
+            swapped = np.flatnonzero(rng.random(count) < 0.5)
+            i, j = block[rng.integers(len(block), size=(2, len(swapped)))]
+            result[swapped[:, None], block] = copies[swapped[:, None], block]
+            result[swapped, i], result[swapped, j] = copies[swapped, j], copies[swapped, i]
+        return np.clip(result, 0.0, 1.0)
+
+
+def _changed(point: Floats, columns: Ints, values: Floats) -> Floats:
+    rows = np.repeat(point[None], len(columns), axis=0)
+    rows[np.arange(len(columns)), columns] = values
+    return rows
+
+
+def _moves(point: Floats, block: Ints, rng: np.random.Generator) -> Floats:
+    """(k, D) orders one step away: two items exchanged, or one put elsewhere; at most 64 of each."""
+    size = len(block)
+    i, j = np.triu_indices(size, 1)
+    if len(i) > 64:
+        kept = rng.choice(len(i), 64, replace=False)
+        i, j = i[kept], j[kept]
+    swaps = np.repeat(point[None], len(i), axis=0)
+    at = np.arange(len(i))
+    swaps[at, block[i]], swaps[at, block[j]] = point[block[j]], point[block[i]]
+    shifts = np.repeat(point[None], len(i), axis=0)
+    # between two ranks: snapping puts it there
+    beside = np.where(point[block[j]] > point[block[i]], 0.5, -0.5) / size
+    shifts[at, block[i]] = np.clip(point[block[j]] + beside, 0.0, 1.0)
+    return np.concatenate([swaps, shifts])

@@ -1,0 +1,293 @@
+"""Bayesian optimisation: a Gaussian process of all that is known, LogEI, and a local quadratic step in turn with it.
+
+- The model: Matern 5/2 with a lengthscale for every parameter, found by MAP (see `thalweg.numerics.gaussian_process`);
+  beyond 250 points the best half and a random share of the rest, so that a proposal costs the same at any history.
+- Global proposals maximise LogEI (Ament et al. 2023, arXiv:2310.20708), or what `acquisition` says.
+- Local ones take the lowest bound of a Bayesian quadratic model in a box around the best point, as long as that gains
+  (see `_trust_region`): where all parameters are smooth and the problem is not noisy.
+- Discrete columns: the model is only asked about snapped points, whole neighbourhoods are searched (see `_acquire`).
+- Batches: each further row as if the model's own mean had been told (Kriging believer, Ginsbourger et al. 2010,
+  doi:10.1007/978-3-642-10701-6_6); rows that are out are treated likewise, so it never waits.
+- Failures and measured constraints: a model of risk (see `_surrogate`).
+- Noise (`noisy=True`): a larger nugget, and improvement over the lowest posterior mean instead of the lowest value.
+
+A proposal costs a few milliseconds of one core. NumPy's and SciPy's BLAS may use more threads for such small matrices,
+to no gain: set OMP_NUM_THREADS=1 (or OPENBLAS_NUM_THREADS=1) where other processes want the cores.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+
+from ...core.batch import Answers, Floats, Status
+from ...core.errors import StrategyError
+from ...core.strategy import Abilities, Strategy
+from ...numerics.acquisition import Kind
+from ...numerics.gaussian_process import Posterior
+from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
+from ._acquire import NET, Search
+from ._seen import Seen
+from ._surrogate import Fitted, Memory, Surrogate, risk_model, risk_rows, training_rows, value_model
+from ._trust_region import TrustRegion
+from ._views import View
+
+_STEPS = 8  # in which a large batch is made: rows of one step are different optima of one model
+_MARGIN = 0.01  # standard deviations of all values: any improvement, however small, is what "pi" would find otherwise
+_TOO_NEAR = 0.02  # half-widths of the box: a local row nearer than that to one that is out says nothing new
+_SHUNNED = 60  # failed points that the model of values hears of
+_LOCAL_SHARE, _LUCKY_SHARE = 0.25, 0.5  # of a batch, the second after a local success
+
+
+class Bayesian(Strategy):
+    """Gaussian-process search for expensive objectives: tens to a few thousand evaluations, up to about 20 parameters.
+
+    acquisition: "logei", "ei", "ucb" (confidence bound) or "pi" (probability of improvement).
+    exploration_rate: the chance of a proposal to be a random point.
+    initial: points before the first model; None: parameters + 2. What is known from elsewhere counts.
+    local: whether local quadratic steps take turns with the global ones.
+    """
+
+    abilities = Abilities(learns_foreign=True)
+
+    def __init__(
+        self,
+        *,
+        acquisition: Kind = "logei",
+        exploration_rate: float = 0.0,
+        initial: int | None = None,
+        local: bool = True,
+    ) -> None:
+        if acquisition not in get_args(Kind):
+            raise StrategyError(f"acquisition: one of {get_args(Kind)} expected, got {acquisition!r}")
+        if not 0 <= exploration_rate <= 1:
+            raise StrategyError(f"exploration_rate is a probability in [0, 1], got {exploration_rate!r}")
+        if initial is not None and initial < 2:
+            raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
+        self.acquisition, self.exploration_rate = acquisition, float(exploration_rate)
+        self.initial, self.local = initial, bool(local)
+        self._made: Search | None = None  # from the space and the seed, so no part of the state
+
+    def begin(self) -> None:
+        """The first points are laid out; what a model sees of the space is found."""
+        space, d = self.problem.space, self.dimension
+        view = View.of(space)
+        self._made = Search(space, view, sobol_points(*scrambled(sobol_directions(d), self.rng), 0, NET))
+        self.known = Memory.empty(d)
+        self.design = space.snap(space.repair(self._first_points(self.initial or view.count + 2), self.rng))
+        self.laid = 0  # of the design's points
+        self.guests = 0  # foreign points told
+        self.best, self.best_point = np.inf, np.full(d, 0.5)
+        noisy = self.problem.noisy
+        self.seen = Seen.of(self.problem)
+        self.met = Seen(on=not noisy)
+        self.value_fit = Fitted(np.zeros(view.count + 1))
+        self.risk_fit = Fitted(np.zeros(view.count + 1))
+        self.region = TrustRegion()
+        self.steps_locally = self.local and view.is_smooth and view.count > 0 and not noisy
+        self.out = np.empty(0, dtype=np.int64)  # tickets not yet told, and their points
+        self.out_points = np.empty((0, d))
+        self.out_local: list[tuple[int, float]] = []  # (ticket, its step in half-widths) of local proposals
+        self.ended = ""
+
+    def _first_points(self, count: int) -> Floats:
+        """(count, D): the default or the middle, then a scrambled Sobol sequence."""
+        space = self.problem.space
+        points = sobol_points(*scrambled(sobol_directions(self.dimension), self.rng), 0, count)
+        defaults = space.defaults
+        points[0] = 0.5 if defaults is None else space.encode(space.from_params([defaults]))[0]
+        return points
+
+    @property
+    def search(self) -> Search:
+        """The search of this problem's space.
+
+        Raises:
+            StrategyError: before `start`.
+        """
+        if self._made is None:
+            raise StrategyError("Bayesian has no search before start()")
+        return self._made
+
+    @property
+    def done(self) -> bool:
+        """Whether a finite space has no new point."""
+        return bool(self.ended)
+
+    @property
+    def why(self) -> str:
+        """Why it is done, or what is known."""
+        return self.ended or f"{len(self.known.values)} points known, local box {2 * self.region.radius:.2g} wide"
+
+    # --- ask ------------------------------------------------------------------------------------------------------
+
+    def propose(self, n: int) -> Floats:
+        """The rest of the first design, then rows from the model."""
+        parts: list[Floats] = []
+        count = 0
+        if self.laid + self.guests < len(self.design):
+            count = self._add(parts, self._laid_out(n), n)
+        if count < n and not self.ended:
+            if self.known.ok.sum() < 2:
+                self._explore(parts, n - count)
+            else:
+                self._exploit(parts, n - count)
+        return np.concatenate(parts) if parts else np.empty((0, self.dimension))
+
+    def _laid_out(self, n: int) -> Floats:
+        """The next points of the design; foreign points stand for as many of them, the first one included."""
+        start = max(self.laid, 1 if self.guests else 0)
+        rows = self.design[start : len(self.design) - max(self.guests - 1, 0)][:n]
+        self.laid = start + len(rows)
+        return rows
+
+    def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
+        """Give at most `most` of the points (k, D), made new where a finite space demands it; how many it were."""
+        points = points[:most]
+        if self.seen.on and len(points):
+            points = self.seen.fresh(points, self.problem.space, self.rng)[0]
+            if not len(points) and self.seen.exhausted:
+                self.ended = "every point of the space was proposed"
+        if not len(points):
+            return 0
+        first = self.next_ticket + sum(map(len, parts))
+        self.out = np.append(self.out, np.arange(first, first + len(points)))
+        self.out_points = np.concatenate([self.out_points, points])
+        self.met.add(points)
+        parts.append(points)
+        return len(points)
+
+    def _explore(self, parts: list[Floats], n: int) -> None:
+        """Rows while nothing is known but failures: random ones, away from what failed."""
+        space = self.problem.space
+        while n > 0 and not self.ended:
+            risk = self._risk()
+            points = space.sample(n if risk is None else 64 + n, self.rng)
+            if risk is not None:
+                mean, _ = risk.predict(self.search.view.features(points))
+                points = points[np.argsort(mean, kind="stable")]
+            n -= self._add(parts, points, n)
+
+    def _exploit(self, parts: list[Floats], n: int) -> None:
+        """Rows from the models, each step conditioned on the ones before."""
+        surrogate = self._surrogate()
+        share = _LUCKY_SHARE if self.region.lucky else _LOCAL_SHARE
+        locals_left = int(self.region.turn) if n == 1 else max(round(share * n), 1)
+        size = -(-n // _STEPS)
+        while n > 0 and not self.ended:
+            take = min(size, n)
+            points = None
+            if self.rng.random() < self.exploration_rate:
+                points = self.problem.space.sample(take, self.rng)
+            elif self.steps_locally and locals_left > 0:
+                points = self._local_step(surrogate, self.next_ticket + sum(map(len, parts)))
+                locals_left -= 1
+            if points is None:
+                points = self._global_step(surrogate, take)
+            before = len(self.out_points)
+            n -= self._add(parts, points, take)
+            if n > 0:
+                surrogate = surrogate.believe(self.search.view.features(self.out_points[before:]))
+
+    def _global_step(self, surrogate: Surrogate, take: int) -> Floats:
+        """(take, D) rows of high utility; random ones where there are fewer optima than rows."""
+        self.region.turn = True
+        good = self.known.points[self.known.best(3)]
+        points = self.search.best(surrogate, good, self.met, self.rng, take)
+        missing = take - len(points)
+        return np.concatenate([points, self.problem.space.sample(missing, self.rng)]) if missing else points
+
+    def _local_step(self, surrogate: Surrogate, ticket: int) -> Floats | None:
+        """(1, D) a local proposal, or None where there is none worth its evaluation."""
+        known, space, columns = self.known, self.problem.space, self.search.view.plain
+        rows = np.flatnonzero(known.fine)
+        if len(rows) < 3:
+            return None
+        centre, radius = self.best_point[columns], self.region.radius
+        pending = self.out_points[:, columns]
+        pending = pending[(np.abs(pending - centre) <= 2 * radius).all(axis=1)]
+        known_points = known.points[np.ix_(rows, columns)]
+        chance = None if surrogate.risk is None else (lambda points: surrogate.chance(points - 0.5))
+        found = self.region.step(known_points, known.values[rows], centre, pending, self.rng, chance=chance)
+        if found is None:
+            return None
+        point = self.best_point[None].copy()
+        point[0, columns] = found
+        point = space.snap(space.repair(point, self.rng))
+        if self.met.contains(point)[0]:
+            self.region.hear(False, 0.0, len(rows), len(columns))
+            return None
+        if len(pending) and (np.abs(pending - point[0, columns]).max(axis=1) < _TOO_NEAR * radius).any():
+            return None
+        self.out_local.append((ticket, float(np.abs(point[0, columns] - centre).max() / radius)))
+        return point
+
+    def _surrogate(self) -> Surrogate:
+        """The models of what is known, conditioned on what is out."""
+        known, view = self.known, self.search.view
+        rows = training_rows(known, self.rng)
+        x = view.features(known.points[rows])
+        value, best = value_model(known, rows, x, view.groups, self.value_fit, noisy=self.problem.noisy)
+        if self.acquisition == "pi":
+            best -= _MARGIN
+        surrogate = Surrogate(value if known.fine.any() else None, self._risk(), best, self.acquisition)
+        failed = np.flatnonzero(~known.ok)
+        if len(failed) > _SHUNNED:
+            failed = self.rng.choice(failed, _SHUNNED, replace=False)
+        surrogate = surrogate.shun(view.features(known.points[failed]))
+        return surrogate.believe(view.features(self.out_points))
+
+    def _risk(self) -> Posterior | None:
+        """The model of failures and violations; None while there are none."""
+        rows, view = risk_rows(self.known, self.rng), self.search.view
+        if not len(rows):
+            return None
+        return risk_model(self.known, rows, view.features(self.known.points[rows]), view.groups, self.risk_fit)
+
+    # --- tell -----------------------------------------------------------------------------------------------------
+
+    def learn(self, answers: Answers) -> None:
+        """Remember what was told; judge local steps, in the order in which they were proposed."""
+        tickets = answers.tickets.tolist()
+        kept = ~np.isin(self.out, answers.tickets)
+        self.out, self.out_points = self.out[kept], self.out_points[kept]
+        lengths = dict(self.out_local)
+        self.out_local = [item for item in self.out_local if item[0] not in set(tickets)]
+        self._remember(answers)
+        merits = answers.merit().tolist()
+        for row in np.argsort(answers.tickets, kind="stable").tolist():
+            length = lengths.get(tickets[row])
+            if length is not None and answers.statuses[row] != Status.ABANDONED:
+                self.region.hear(merits[row] < self.best, length, self._crowd(), len(self.search.view.plain))
+            self._improve(answers.points[row], merits[row], local=length is not None)
+
+    def absorb(self, answers: Answers) -> None:
+        """Foreign answers are data like any other."""
+        self.guests += len(answers)
+        self._remember(answers)
+        merits = answers.merit()
+        row = int(np.argmin(merits))
+        self._improve(answers.points[row], float(merits[row]), local=False)
+        self.seen.add(answers.points)
+        if self.seen.exhausted:
+            self.ended = "every point of the space was proposed"
+
+    def _remember(self, answers: Answers) -> None:
+        told = answers.statuses != Status.ABANDONED  # those say nothing about the point
+        violations = None if answers.violations is None else answers.violations[told]
+        self.known.add(answers.points[told], answers.values[told, 0], violations)
+        self.met.add(answers.points)
+
+    def _crowd(self) -> int:
+        """How many known points lie within two half-widths of the best one."""
+        columns = self.search.view.plain
+        apart = np.abs(self.known.points[:, columns] - self.best_point[columns]).max(axis=1, initial=0.0)
+        return int((apart <= 2 * self.region.radius).sum())
+
+    def _improve(self, point: Floats, merit: float, local: bool) -> None:
+        """The best point may be another one now."""
+        if merit < self.best:
+            if not local and np.isfinite(self.best):
+                self.region.moved(float(np.abs(point - self.best_point).max(initial=0.0)))
+            self.best, self.best_point = merit, point.copy()
