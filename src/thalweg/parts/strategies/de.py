@@ -45,8 +45,8 @@ class DE(Generational):
         shade the first mean (0.5).
     CR: share of columns crossed over (classic variants, default 0.7); for shade the first mean (default: 0.2 to 0.95).
     restarts: begin again with new points when the population has collapsed.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few long
-        evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
+        long evaluations, whose answers join later as foreign ones.
 
     Foreign answers become members: before the first ask they are the core of the first population.
 

@@ -65,8 +65,8 @@ class Genetic(Generational):
     survival: "best" (the best of parents and children live on) or "generational" (children replace all but elites).
     eta: index of polynomial mutation at the start and the end of the budget, larger = smaller moves.
     eta_crossover: index of SBX.  self_adaptive: instead of eta each member carries its own mutation step, inherited.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few long
-        evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
+        long evaluations, whose answers join later as foreign ones.
     preset: "deap" or "token_sim", see PRESETS.
 
     A child that equals a member keeps its value and is not evaluated again; further copies are mutated.

@@ -39,8 +39,8 @@ class PSO(Generational):
     c1, c2: pull of the own best and of the leader, times 0.7298.
     bounds: "reflect" (come back by as much, half the speed) or "absorb" (stop at the bound).
     restarts: scatter the swarm anew when it has collapsed.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few long
-        evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
+        long evaluations, whose answers join later as foreign ones.
 
     Integer and stepped columns are flown through as real numbers and snapped for evaluation; labels are copied whole.
 
