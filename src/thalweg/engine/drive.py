@@ -37,6 +37,24 @@ def drive(make: Callable[[], Coroutine[Any, Any, T]], suspends: bool) -> T:
     return _in_thread(lambda: asyncio.run(make()))
 
 
+async def sheltered(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Finish `coroutine`, also while the caller is cancelled (again); the cancellation comes afterwards."""
+    import asyncio
+
+    task = asyncio.ensure_future(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except BaseException:  # raised by task.result() below
+            break
+    if cancelled is not None and not task.cancelled():
+        raise cancelled
+    return task.result()
+
+
 def _in_thread(call: Callable[[], T]) -> T:
     outcome: list[T] = []
     failure: list[BaseException] = []

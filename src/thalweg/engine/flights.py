@@ -149,8 +149,7 @@ class Flights:
             before = perf_counter()
             prepared = evaluator.prepare(self._job(chunk))
             self.session.spans.add("transport", perf_counter() - before)
-            limit = None if self.deadline is None else self.deadline.limit() * chunk.patience
-            task = asyncio.ensure_future(self._fly(chunk, prepared, limit))
+            task = asyncio.ensure_future(self._fly(chunk, prepared))
             self.flying[task] = chunk
             self._rows += len(chunk)
             task.add_done_callback(self._arrived)
@@ -171,15 +170,15 @@ class Flights:
             have += len(parts[-1])
         return joined(parts)
 
-    async def _fly(self, chunk: Chunk, prepared: Any, limit: float | None) -> None:
+    async def _fly(self, chunk: Chunk, prepared: Any) -> None:
         import asyncio
 
         try:
             await self.evaluator.ready(prepared)
-            if limit is None:
+            if self.deadline is None:
                 outcomes = await self.evaluator.evaluate(prepared)
             else:
-                outcomes = await self._within(limit, prepared)
+                outcomes = await self._within(self.deadline, chunk.patience, prepared)
         except asyncio.CancelledError:
             done = self.evaluator.finished(prepared)
             if done is not None and len(done):
@@ -190,20 +189,24 @@ class Flights:
             return
         self.landed.append((chunk, outcomes))
 
-    async def _within(self, limit: float, prepared: Any) -> Outcomes:
-        """Evaluate with `limit` seconds per row: the row that takes longer is ended and counts as timed out."""
+    async def _within(self, deadline: Deadline, patience: float, prepared: Any) -> Outcomes:
+        """Evaluate under a limit of seconds per row: the row that takes longer is ended and counts as timed out.
+
+        A learnt limit is looked at again and again: the first evaluations start before anything is known.
+        """
         import asyncio
 
         began = perf_counter()
         task = asyncio.ensure_future(self.evaluator.evaluate(prepared))
-        spent = 0.0
+        spent, limit = 0.0, deadline.limit() * patience
         try:
             while spent < limit:
-                await asyncio.wait({task}, timeout=limit - spent)
+                await asyncio.wait({task}, timeout=min(limit - spent, deadline.again_s))
                 if task.done():
                     return task.result()
                 known = self.evaluator.running_s(prepared)
                 spent = perf_counter() - began if known is None else known
+                limit = deadline.limit() * patience
         finally:
             if not task.done():
                 task.cancel()

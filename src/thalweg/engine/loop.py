@@ -18,6 +18,7 @@ from ..core.stopping import Progress
 from ..core.target import Target
 from .choose import Probe
 from .chunk import Chunk
+from .drive import sheltered
 from .flights import Flights, Signal
 from .limits import Limits
 from .rows import kept
@@ -121,7 +122,13 @@ class Loop:
 
     async def _wind_up(self) -> None:
         """Whatever ended the run: cancel, record what landed, give back what never started, save."""
-        await self.flights.cancel()
+        try:
+            if self.flights.flying:
+                await sheltered(self.flights.cancel())
+        finally:
+            self._put_away()
+
+    def _put_away(self) -> None:
         if self.flights.landed:
             self._flush(final=True)
         waiting = list(self.supply.queue)

@@ -28,7 +28,7 @@ from . import resume
 from .by_hand import ByHand
 from .checks import check_listeners, check_storable, check_study
 from .choose import choose_evaluator, count_workers
-from .drive import drive, interruptible
+from .drive import drive, interruptible, sheltered
 from .flights import Signal
 from .identity import fingerprint, make_seed, study_spec
 from .limits import Limits
@@ -283,7 +283,7 @@ class Study:
         finally:
             self._running = False
             for used in {id(item): item for item in (tools, loop.evaluator)}.values():
-                await used.aclose()
+                await (sheltered(used.aclose()) if used.suspends else used.aclose())
             session.spans.wall_s += perf_counter() - before
             session.spans.workers = max(session.spans.workers, loop.evaluator.slots if loop.evaluator.suspends else 1)
         session.emit("stopped", reason=self._stop_reason)

@@ -13,6 +13,7 @@ from .deadline import AutoDeadline
 from .history import History
 
 NEIGHBOURS = 3
+AGAIN_S = 0.1
 RETRY_SHARE = 0.02
 """Share of the trials that may get a second, longer try; a quarter of a bimodal objective's slow mode is found by less."""
 
@@ -27,6 +28,8 @@ class Deadline:
     def __init__(self, given: float | Literal["auto"]) -> None:
         self._auto = AutoDeadline() if given == "auto" else None
         self._fixed = 0.0
+        self.again_s = AGAIN_S if given == "auto" else float("inf")
+        """Seconds after which a running evaluation's limit may have become another one."""
         self._retried = 0
         if self._auto is None:
             if isinstance(given, bool) or not isinstance(given, Real) or not given > 0:
