@@ -116,7 +116,7 @@ def test_cancelled_by_the_caller_nothing_is_lost(tmp_path, objective, how):
     def listen(event):
         if event.kind == "finished":
             finished.extend(event.data["numbers"].tolist())
-            if len(finished) >= 3:
+            if len(finished) >= 2:  # a job may hold several rows, hanging ones too
                 task.cancel()
 
     async def main(study):
@@ -124,7 +124,7 @@ def test_cancelled_by_the_caller_nothing_is_lost(tmp_path, objective, how):
         task = asyncio.ensure_future(study.arun(objective, max_evals=40, **how))
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert len(study.trials) == len(finished) >= 3
+        assert len(study.trials) == len(finished) >= 2
         return study
 
     task = None
