@@ -199,12 +199,14 @@ def compress(y: Floats) -> Floats:
 
     A few huge values otherwise decide scale and lengthscales, and the model is blind where it matters.
     """
+    largest = float(np.abs(y).max())
+    if not y.min() < y.max():
+        return np.zeros_like(y)
+    y = y / largest  # whatever follows neither overflows nor vanishes
     middle = float(np.median(y))
     spread = middle - float(y.min())
     if not spread > 0:
         spread = float(np.ptp(y))
-        if not spread > 0:
-            return np.zeros_like(y)
-    above = np.maximum(y - middle, 0.0)
-    squeezed = np.where(y > middle, spread * np.log1p(above / spread), y - middle)
-    return np.asarray(squeezed / max(float(squeezed.std()), 1e-300))
+    spread = max(spread, 1e-200)
+    squeezed = np.where(y > middle, np.log1p(np.maximum(y - middle, 0.0) / spread), (y - middle) / spread)
+    return np.asarray(squeezed / float(squeezed.std()))

@@ -160,10 +160,12 @@ def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iteratio
     theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean.
     lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.
     """
+    y = y / max(float(np.abs(y).max()), 1e-300)  # whatever follows does not overflow
     low = float(y.min())
     spread = float(np.median(y)) - low
-    values = (y - low) / (spread if spread > 0 else max(float(np.ptp(y)), 1e-300))
-    height = np.minimum(values * values, 1e12)
+    values = (y - low) / max(spread if spread > 0 else float(np.ptp(y)), 1e-200)
+    values = np.minimum(values, 1e6)  # so far up nothing is to be learnt of the bottom
+    height = values * values
     prior = local_prior(lengths)
     start = prior.mean if theta is None or len(theta) != len(prior.mean) else theta
 

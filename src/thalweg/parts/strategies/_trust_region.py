@@ -59,7 +59,7 @@ class TrustRegion:
         order = order[np.argsort(squared[order], kind="stable")]
         inside = np.abs(apart[order]).max(axis=1) <= _REACH * self.radius
         near = order[inside | (np.arange(len(order)) < d + 2)]
-        if len(near) < 3 or not np.ptp(values[near]) > 0:
+        if len(near) < 3 or not values[near].min() < values[near].max():
             return None
         u, y = (points[near] - centre) / self.radius, values[near]
         lengths = d if d <= _MANY else 1
