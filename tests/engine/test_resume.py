@@ -204,7 +204,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path, evaluator):
             assert len(trials) >= seen  # what was there stays
             seen = len(trials)
             assert len({trial.params["x"] for trial in trials}) == seen
-    assert seen > 20
+    assert seen > 3
     assert not children_of_killed()
 
 
