@@ -104,7 +104,9 @@ class Restart(Composite):
             if self.max_runs is not None and self.runs[0] >= self.max_runs:
                 self.ended = f"all {self.max_runs} runs are over; the last: {reason}"
                 return nothing
-            self.happened.append({"kind": "switched", "reason": f"run {self.runs[0]} of {self.label(0)} ended: {reason}"})
+            self.happened.append(
+                {"kind": "switched", "reason": f"run {self.runs[0]} of {self.label(0)} ended: {reason}"}
+            )
             del self.happened[:-100]
             self._run()
         return nothing
