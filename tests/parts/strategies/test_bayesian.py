@@ -162,7 +162,7 @@ def test_no_point_of_a_finite_space_twice():
 
 def test_done_when_every_point_is_known():
     strategy = Bayesian()
-    run(strategy, Problem(finite()), bowl, 400, batch=50)
+    run(strategy, Problem(finite()), bowl, 400, batch=25)
     assert strategy.done
     assert "every point" in strategy.why
 
@@ -195,6 +195,24 @@ def test_it_gives_rows_while_others_are_out():
 def test_odd_objectives_are_survived(values):
     points, _ = one_by_one(Bayesian(), cube(2), values, 20)
     assert len(np.unique(points, axis=0)) == 20
+
+
+def test_who_takes_any_number_gets_one_at_a_time():
+    strategy = Bayesian()
+    strategy.start(cube(2), 1, 300)
+    first = strategy.ask(256)
+    assert len(first) == 4  # the first design
+    assert len(strategy.ask(252)) == 0
+    strategy.tell(answer(strategy, first, bowl))
+    second = strategy.ask(256)
+    assert len(second) == 1
+    assert len(strategy.ask(255)) == 0
+    strategy.tell(answer(strategy, second, bowl))
+    assert len(strategy.ask(4)) == 4  # workers
+    strategy.start(cube(2), 1, 12)
+    points, values = run(strategy, cube(2), bowl, 12, start=False)
+    assert len(points) == 12
+    assert values.min() < 1e-3
 
 
 @pytest.mark.parametrize("space", ALL_SPACES)
