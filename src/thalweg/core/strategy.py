@@ -98,6 +98,13 @@ class Strategy(ABC):
         return 1
 
     @property
+    def speculates(self) -> bool:
+        """Asked for more rows than its stride it gives some that it would choose better after hearing answers: it is
+        asked for no more than can be evaluated at once.
+        """
+        return False
+
+    @property
     def done(self) -> bool:
         """It will give no more rows; `why` says the reason."""
         return False

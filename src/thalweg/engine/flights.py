@@ -96,6 +96,16 @@ class Flights:
         return (evaluator.slots - len(self.flying)) * evaluator.rows
 
     @property
+    def suspends(self) -> bool:
+        """Whether evaluations run beside the loop; else one thread does everything."""
+        return self.evaluator.suspends
+
+    @property
+    def free_slots(self) -> int:
+        """Jobs that could start now."""
+        return self.evaluator.slots - len(self.flying)
+
+    @property
     def rows_together(self) -> int:
         """Rows worth having at once when the strategy repeats itself."""
         return self.evaluator.slots * min(self.evaluator.rows, TOGETHER)

@@ -28,6 +28,14 @@ class Flying(Protocol):
         """Rows that the evaluator could take beyond those under way."""
 
     @property
+    def suspends(self) -> bool:
+        """Whether evaluations run beside the loop; else one thread does everything."""
+
+    @property
+    def free_slots(self) -> int:
+        """Jobs that could start now."""
+
+    @property
     def rows_together(self) -> int:
         """Rows worth having at once when the strategy repeats itself."""
 
@@ -108,7 +116,12 @@ class Supply:
             return 0
         if self.width is not None:
             return min(self.credits, self.room) if not self.session.backlog else 0
-        capacity = self.flying.rows_wanted - self.queued
+        queued = self.queued
+        if queued and not self.flying.suspends:
+            return 0  # what is queued comes first: its answers may change what is asked for next
+        capacity = self.flying.rows_wanted - queued
+        if capacity > 0 and self.session.strategy.speculates:
+            capacity = min(capacity, max(self.session.strategy.stride, self.flying.free_slots) - queued)
         if capacity <= 0:
             return 0
         repeats, room = self.session.groups.repeats, self.room

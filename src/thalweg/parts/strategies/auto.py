@@ -209,6 +209,11 @@ class Auto(Strategy):
         return self.child.stride
 
     @property
+    def speculates(self) -> bool:
+        """The chosen strategy does."""
+        return self.child.speculates
+
+    @property
     def done(self) -> bool:
         """The chosen strategy is done."""
         return self.child.done

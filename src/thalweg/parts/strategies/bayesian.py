@@ -116,6 +116,11 @@ class Bayesian(Strategy):
         return self._made
 
     @property
+    def speculates(self) -> bool:
+        """Rows beyond the stride are guesses at what comes next."""
+        return True
+
+    @property
     def done(self) -> bool:
         """Whether a finite space has no new point."""
         return bool(self.ended)

@@ -86,6 +86,11 @@ class NelderMead(Strategy):
         self.ended = ""
 
     @property
+    def speculates(self) -> bool:
+        """Rows beyond the stride are guesses at what comes next."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Rows of the current phase that were not given yet."""
         return max(self.given.count(False), 1) if self.given else len(self.columns) + 1

@@ -114,6 +114,11 @@ class Quadratic(Strategy):
         self.ended = ""
 
     @property
+    def speculates(self) -> bool:
+        """Rows beyond the stride are guesses at what comes next."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Rows of the current phase that were not given yet."""
         return self.design if self.phase == "new" else max(int((~self.given).sum()), 1)

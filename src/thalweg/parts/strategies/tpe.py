@@ -85,6 +85,11 @@ class TPE(Strategy):
         return Layout(*self._layout_data)
 
     @property
+    def speculates(self) -> bool:
+        """Rows beyond the stride are guesses at what comes next."""
+        return True
+
+    @property
     def stride(self) -> int:
         """Any number of rows; small groups learn more."""
         return max(self.first - self.told, 8)
