@@ -6,15 +6,84 @@ import inspect
 
 import thalweg as tw
 
-NAMES = """Answers Boolean Chain Choice Command Context Evaluator EvaluatorError Event Fixed Float InfeasibleSpace Integer
-ObjectiveError Patience Permutation Plateau Portfolio Problem ProblemError Proposals Relay Restart Result Space SpaceError
-Status StopRule Store StoreError Strategy StrategyError Study Subset Target ThalwegError Trial Wall amaximize aminimize load
-maximize minimize""".split()
+NAMES = [
+    "Answers",
+    "Boolean",
+    "Chain",
+    "Choice",
+    "Command",
+    "Context",
+    "Evaluator",
+    "EvaluatorError",
+    "Event",
+    "Fixed",
+    "Float",
+    "InfeasibleSpace",
+    "Integer",
+    "ObjectiveError",
+    "Patience",
+    "Permutation",
+    "Plateau",
+    "Portfolio",
+    "Problem",
+    "ProblemError",
+    "Proposals",
+    "Relay",
+    "Restart",
+    "Result",
+    "Space",
+    "SpaceError",
+    "Status",
+    "StopRule",
+    "Store",
+    "StoreError",
+    "Strategy",
+    "StrategyError",
+    "Study",
+    "Subset",
+    "Target",
+    "ThalwegError",
+    "Trial",
+    "Wall",
+    "amaximize",
+    "aminimize",
+    "load",
+    "maximize",
+    "minimize",
+]
 
-STUDY = """space store name strategy seed objectives goal constraints noisy fidelity repeats aggregate ordered cache version
-listeners""".split()
+STUDY = [
+    "space",
+    "store",
+    "name",
+    "strategy",
+    "seed",
+    "objectives",
+    "goal",
+    "constraints",
+    "noisy",
+    "fidelity",
+    "repeats",
+    "aggregate",
+    "ordered",
+    "cache",
+    "version",
+    "listeners",
+]
 
-RUN = """objective max_evals timeout eval_timeout workers evaluator vectorised initial stop retries progress""".split()
+RUN = [
+    "objective",
+    "max_evals",
+    "timeout",
+    "eval_timeout",
+    "workers",
+    "evaluator",
+    "vectorised",
+    "initial",
+    "stop",
+    "retries",
+    "progress",
+]
 
 
 def test_the_names_are_these_sorted_and_there():

@@ -21,7 +21,7 @@ import thalweg as tw
 import thalweg.engine.session as session
 session.SNAPSHOT_S = float(sys.argv[6])
 name, db, kill, ordered, evaluator = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
-space = {"x": tw.Float(1e-3, 5, log=True), "y": tw.Float(-5, 5), "n": tw.Integer(1, 10), "c": tw.Choice(["a", "b", "z"])}
+space = {"x": tw.Float(1e-3, 5, log=True), "y": tw.Float(-5, 5), "n": tw.Integer(1, 10), "c": tw.Choice(list("abz"))}
 calls = 0
 
 def objective(p):

@@ -109,11 +109,11 @@ class Evaluator(ABC):
     async def ready(self, prepared: Any) -> None:
         """Wait until the job can start at once: deadlines begin after this, so they never count a worker's start."""
 
-    def running_s(self, prepared: Any) -> float | None:
+    def running_s(self, prepared: Any) -> float | None:  # noqa: ARG002 (a default)
         """Seconds that the row under way has been running; None: not known (then a job with a deadline has one row)."""
         return None
 
-    def finished(self, prepared: Any) -> Outcomes | None:
+    def finished(self, prepared: Any) -> Outcomes | None:  # noqa: ARG002 (a default)
         """The rows of a cancelled job that were complete; None: not known."""
         return None
 

@@ -61,7 +61,8 @@ class Target:
             return blake2b(repr(self.program.fingerprint()).encode(), digest_size=8).hexdigest()
         function = getattr(self.function, "func", self.function)
         function = getattr(function, "__func__", function)
-        code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
+        call = getattr(type(function), "__call__", None)  # noqa: B004 (its code is wanted, not whether it is there)
+        code = getattr(function, "__code__", None) or getattr(call, "__code__", None)
         return blake2b(_code_text(code).encode(), digest_size=8).hexdigest() if isinstance(code, CodeType) else ""
 
     def arguments(self, reals: Floats, active: Mask | None) -> list[Any]:

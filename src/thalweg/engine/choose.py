@@ -15,7 +15,7 @@ from ..parts.evaluators import make_evaluator
 from .history import History
 
 WORTH_S = 1e-3
-"""Evaluations shorter than this are never sent to other processes when the choice is ours: sending costs about 0.1 ms."""
+"""Evaluations shorter than this are never sent to other processes when the choice is ours: sending costs 0.1 ms."""
 
 Probe = Callable[[History], Evaluator | None]
 
@@ -51,7 +51,7 @@ def choose_evaluator(
         evaluator = make_evaluator(given, workers=count)
         if deadline and not evaluator.killable:
             raise EvaluatorError(
-                f"eval_timeout needs an evaluator that can end a running evaluation; {type(evaluator).__name__} cannot. "
+                f"eval_timeout needs an evaluator that can end what runs; {type(evaluator).__name__} cannot. "
                 f"Use evaluator={'async' if target.asynchronous else 'process'!r}, or leave evaluator out"
             )
         return evaluator, None

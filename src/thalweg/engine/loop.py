@@ -6,6 +6,7 @@ others by asyncio, one task per job. Deadlines, retries and cancellation live he
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -235,7 +236,7 @@ class Loop:
         return chunk.rows(~again), kept(outcomes, ~again)
 
     def _look_at_errors(self, outcomes: Outcomes) -> None:
-        """An objective whose very first values are no numbers at all cannot be right: the study ends with its message."""
+        """An objective whose very first values are no numbers cannot be right: the study ends with its message."""
         first = next(iter(outcomes.errors.values()))
         if not first.startswith("ObjectiveError") or self.supply.used > EARLY:
             return
@@ -249,7 +250,7 @@ class Loop:
         deadline = self.options.deadline
         censored = (outcomes.statuses == Status.TIMEOUT).tolist()
         for seconds, cut in zip(outcomes.seconds.tolist(), censored, strict=True):
-            if deadline is not None and seconds == seconds:
+            if deadline is not None and not math.isnan(seconds):
                 deadline.observe(seconds, cut)
 
     def _take_reports(self) -> None:

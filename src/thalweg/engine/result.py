@@ -65,7 +65,8 @@ class Result:
         failed, late = self._count(Status.FAILED), self._count(Status.TIMEOUT)
         violated = int((history.violations[numbers] > 0).sum())
         last = f"; the last error: {errors[-1].splitlines()[0]}" if errors and errors[-1] else ""
-        return f"no best: of {len(numbers)} trials {failed} failed, {late} timed out and {violated} violate a constraint{last}"
+        counts = f"{failed} failed, {late} timed out and {violated} violate a constraint"
+        return f"no best: of {len(numbers)} trials {counts}{last}"
 
     @property
     def success(self) -> bool:

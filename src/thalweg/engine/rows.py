@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def seeds(seed: int, numbers: Ints) -> Ints:
 def total(seconds: Floats) -> float:
     """The sum of seconds (k,), those that are known; a few are summed faster as a list."""
     spent = float(sum(seconds.tolist())) if len(seconds) <= 32 else float(seconds.sum())
-    return spent if spent == spent else float(np.nansum(seconds))
+    return float(np.nansum(seconds)) if math.isnan(spent) else spent
 
 
 def kept(outcomes: Outcomes, keep: Any) -> Outcomes:

@@ -124,7 +124,7 @@ class Session:
             self.strategy.budget = budget
 
     def draw(self, want: int) -> Chunk | None:
-        """Up to `want` new rows from the strategy, not opened yet; repeats are answered from the cache and told at once.
+        """Up to `want` new rows from the strategy, not opened yet; repeats are answered from the cache at once.
 
         None: the strategy gave nothing. An empty chunk: everything it gave had been seen.
         """
@@ -151,7 +151,7 @@ class Session:
         return self.space.resolve(points)
 
     def admit(self, tickets: Ints, points: Floats) -> Chunk:
-        """The rows that have to be evaluated, with their keys; the others are told from the cache or join a running one."""
+        """The rows that have to be evaluated, with keys; the others are told from the cache or join a running one."""
         points, reals, active = self.place(tickets, points)
         keys = self.space.keys(reals)
         chunk = Chunk(_UNNUMBERED[: len(keys)] if len(keys) <= 4096 else np.full(len(keys), -1), tickets, points, reals,
@@ -173,7 +173,7 @@ class Session:
         return self.groups.expand(chunk.rows(np.array(rows, dtype=np.int64)), fresh=True)
 
     def sift(self, chunk: Chunk) -> Chunk:
-        """Keep what has to be evaluated; answer the rest from the cache (a key in flight is joined, never run twice)."""
+        """Keep what has to be evaluated; the rest comes from the cache (a key in flight is joined, never run twice)."""
         if not self.deterministic:
             return self.groups.expand(chunk, fresh=False)
         index, keys = self.history.index, chunk.keys
@@ -425,7 +425,7 @@ class Session:
         return Answers(tickets, points, values, statuses, violations, history.seconds[where])
 
     def save(self, tickets: Ints | None = None, points: Floats | None = None) -> None:
-        """Write the log and a snapshot of the strategy (durable stores only). tickets, points: rows about to be told."""
+        """Write log and snapshot of the strategy (durable stores only). tickets, points: rows about to be told."""
         if not self.store.durable:
             return
         before = perf_counter()

@@ -44,7 +44,7 @@ Objective = Callable[..., Any] | Program
 class Study:
     """A search that remembers.
 
-    space: see `Space`.  store: "memory" (None), "sqlite:///file.db", or a Store; an existing study of that `name` goes on.
+    space: see `Space`.  store: "memory" (None), "sqlite:///file.db", or a Store; a study of that `name` goes on.
     strategy: a name, a `Strategy` or its class.  seed: every random number derives from it (None: drawn, and kept).
     objectives: a count, names, or {name: "minimize" | "maximize"}; goal: of those without one.
     constraints: comparisons over named results ("latency <= 100").
@@ -158,7 +158,7 @@ class Study:
     ) -> Result:
         """Search until something ends it; what was done before counts.
 
-        objective: f(params) or f(params, context) -> number | (number, ...) | {name: number}; an `async def`; a Command.
+        objective: f(params) or f(params, context) -> number | (number, ...) | {name: number}; `async def`; a Command.
         max_evals: lifetime number of trials of this study.  timeout: seconds of this run (gives the best so far).
         eval_timeout: seconds per evaluation, or "auto" (learnt).  workers: evaluations at once (-1: all CPUs; "auto":
         all CPUs if evaluations take long enough).  evaluator: inline | thread | process | async | vectorised | command.
@@ -261,7 +261,8 @@ class Study:
         if known and self.session.history.n:
             text = (
                 f"the objective {target.name} is not the one that earlier results of study {self.name!r} came from "
-                f"({known[-1].body['name']}, other code or inputs); they stay in one study. Use another name= to keep them apart"
+                f"({known[-1].body['name']}, other code or inputs); they stay in one study. "
+                "Use another name= to keep them apart"
             )
             self.session.emit("warning", text=text)
             warnings.warn(text, stacklevel=4)

@@ -197,7 +197,7 @@ class Supply:
             return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"
         if self.waiting and session.strategy.pending:
             return (
-                f"stalled: the strategy waits for answers to {session.strategy.pending} of its points; tell() those that "
+                f"stalled: the strategy waits for answers to {session.strategy.pending} points; tell() those that "
                 "were asked for by hand, or use another strategy"
             )
         if self.waiting:

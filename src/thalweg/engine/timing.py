@@ -15,7 +15,7 @@ from .history import History
 NEIGHBOURS = 3
 AGAIN_S = 0.1
 RETRY_SHARE = 0.02
-"""Share of the trials that may get a second, longer try; a quarter of a bimodal objective's slow mode is found by less."""
+"""Share of the trials that may get a second, longer try; less finds a quarter of a bimodal objective's slow mode."""
 
 
 class Deadline:

@@ -38,7 +38,7 @@ def test_wrong_files(tmp_path: Path, text: str, said: str) -> None:
         spec.load(path)
     assert str(path) in str(caught.value)
     path.write_bytes(b"command = '\xff'")
-    with pytest.raises(ProblemError, match="not TOML: .*codec"):
+    with pytest.raises(ProblemError, match=r"not TOML: .*codec"):
         spec.load(path)
     with pytest.raises(ProblemError, match="cannot be read"):
         spec.load(tmp_path / "none.toml")

@@ -42,7 +42,7 @@ class NSGA2(Generational):
     population: members (and children per generation); None: a tenth of the budget, 20 to 100.
     crossover_prob: chance that a pair is crossed.  mutation_prob: chance per column; None: one over their number.
     eta_crossover, eta_mutation: distribution indices of SBX and polynomial mutation, larger = closer to the parents.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few long
+    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for few long
         evaluations, whose answers join later as foreign ones.
     """
 
