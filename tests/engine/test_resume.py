@@ -228,14 +228,14 @@ def children_of_killed() -> list[int]:
     return found
 
 
-CTRL_C = """
-import sys, time
+CTRL_C = r"""
+import os, sys, time
 import thalweg as tw
 
 nap = float(sys.argv[2])
 
 def objective(p):
-    print("run", flush=True)
+    os.write(1, b"run\n")  # one call: two threads' lines must not mix
     time.sleep(nap)
     return p["x"]
 
@@ -254,13 +254,17 @@ def test_ctrl_c(evaluator, hard):
         [sys.executable, "-c", CTRL_C, evaluator, "30" if hard else "0.3"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout.readline() == "run\n"
-    process.send_signal(signal.SIGINT)
-    if hard:
-        assert "interrupted" in process.stderr.readline() + process.stderr.readline()
+    try:
+        assert process.stdout.readline() == "run\n"
         process.send_signal(signal.SIGINT)
-    before = time.monotonic()
-    out, errors = process.communicate(timeout=60)
+        if hard:
+            assert "interrupted" in process.stderr.readline() + process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+        before = time.monotonic()
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0, errors
     assert time.monotonic() - before < 20
     last = out.splitlines()[-1]
