@@ -1,0 +1,34 @@
+"""Scores from traces: the area under the fraction of targets reached, over the logarithm of evaluations in [d, B].
+
+Targets: 51 absolute gaps 1e2 .. 1e-8 (as COCO has them). A run that ended early keeps what it had.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+TARGETS = np.logspace(2, -8, 51)
+
+
+def gap_at(trace: np.ndarray, count: float) -> float:
+    """The best gap after `count` evaluations; trace: (k, 2) rows (evaluations, gap)."""
+    row = int(np.searchsorted(trace[:, 0], count, side="right")) - 1
+    return float(trace[row, 1]) if row >= 0 else np.inf
+
+
+def reached(trace: np.ndarray, count: float, targets: np.ndarray = TARGETS) -> float:
+    """The fraction of targets reached after `count` evaluations."""
+    return float(np.mean(gap_at(trace, count) <= targets))
+
+
+def area(trace: np.ndarray, dimension: int, budget: float, targets: np.ndarray = TARGETS) -> float:
+    """The mean over log(evaluations) in [d, B] of the fraction of targets reached."""
+    low, high = np.log(dimension), np.log(budget)
+    times = np.full(len(targets), np.inf)
+    order = np.minimum.accumulate(trace[:, 1]) if len(trace) else np.empty(0)
+    if len(order):
+        # first row whose gap is at or below the target: gaps decrease, so search in the negated ones
+        rows = np.searchsorted(-order, -targets, side="left")
+        hit = rows < len(order)
+        times[hit] = trace[rows[hit], 0]
+    return float(np.mean(np.clip((high - np.log(np.maximum(times, dimension))) / (high - low), 0.0, 1.0)))

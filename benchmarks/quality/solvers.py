@@ -1,0 +1,78 @@
+"""The solvers by name. `tw:NAME` is thalweg's strategy NAME through the public `minimize`; others are rivals.
+
+A solver is `solve(problem, seed)`; it evaluates `problem(x)` until `Spent` is raised (or it ends by itself).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .tasks import Watched
+
+Solver = Callable[[Watched, int], None]
+RIVALS: dict[str, Solver] = {}
+
+
+def rival(name: str) -> Callable[[Solver], Solver]:
+    """Put a solver into the table."""
+
+    def keep(solver: Solver) -> Solver:
+        RIVALS[name] = solver
+        return solver
+
+    return keep
+
+
+def solver_of(name: str) -> Solver:
+    """The solver of that name.
+
+    `tw:auto`, `tw:bayesian?local=False&initial=4` (options as Python literals), `tw:module.path:Class?option=1`.
+    """
+    if name.startswith("tw:"):
+        return lambda problem, seed: _thalweg(name[3:], problem, seed)
+    if name not in RIVALS:
+        importlib.import_module(".rivals", __package__)
+    if name not in RIVALS:
+        raise SystemExit(f"unknown solver {name!r}; known: tw:STRATEGY, {', '.join(sorted(RIVALS))}")
+    return RIVALS[name]
+
+
+def _strategy(text: str) -> Any:
+    import ast
+
+    from thalweg.parts.strategies import make_strategy
+
+    name, _, query = text.partition("?")
+    options = {}
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        options[key] = ast.literal_eval(value)
+    if "." in name:
+        module, _, kind = name.partition(":")
+        return make_strategy(getattr(importlib.import_module(module), kind), **options)
+    return make_strategy(name, **options)
+
+
+def space_of(problem: Watched) -> dict[str, Any]:
+    """The box as thalweg's space."""
+    import thalweg as tw
+
+    return {
+        f"x{i}": tw.Integer(int(low), int(high)) if whole else tw.Float(float(low), float(high))
+        for i, (low, high, whole) in enumerate(zip(problem.lower, problem.upper, problem.integers, strict=True))
+    }
+
+
+def _thalweg(text: str, problem: Watched, seed: int) -> None:
+    import thalweg as tw
+
+    names = [f"x{i}" for i in range(len(problem.lower))]
+
+    def objective(p: Any) -> float:
+        return problem(np.array([p[name] for name in names], dtype=float))
+
+    tw.minimize(objective, space_of(problem), strategy=_strategy(text), max_evals=problem.budget, seed=seed)
