@@ -197,24 +197,6 @@ def test_odd_objectives_are_survived(values):
     assert len(np.unique(points, axis=0)) == 20
 
 
-def test_who_takes_any_number_gets_one_at_a_time():
-    strategy = Bayesian()
-    strategy.start(cube(2), 1, 300)
-    first = strategy.ask(256)
-    assert len(first) == 4  # the first design
-    assert len(strategy.ask(252)) == 0
-    strategy.tell(answer(strategy, first, bowl))
-    second = strategy.ask(256)
-    assert len(second) == 1
-    assert len(strategy.ask(255)) == 0
-    strategy.tell(answer(strategy, second, bowl))
-    assert len(strategy.ask(4)) == 4  # workers
-    strategy.start(cube(2), 1, 12)
-    points, values = run(strategy, cube(2), bowl, 12, start=False)
-    assert len(points) == 12
-    assert values.min() < 1e-3
-
-
 @pytest.mark.parametrize("space", ALL_SPACES)
 def test_torture(space):
     assert torture(Bayesian(), space(), rounds=14) > 25

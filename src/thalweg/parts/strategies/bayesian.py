@@ -36,7 +36,6 @@ from ._views import View
 _STEPS = 8  # in which a large batch is made: rows of one step are different optima of one model
 _MARGIN = 0.01  # standard deviations of all values: any improvement, however small, is what "pi" would find otherwise
 _TOO_NEAR = 0.02  # half-widths of the box: a local row nearer than that to one that is out says nothing new
-_ANY_NUMBER = 32  # whoever asks for so many rows has no workers that wait for them
 _SHUNNED = 60  # failed points that the model of values hears of
 _LOCAL_SHARE, _LUCKY_SHARE = 0.25, 0.5  # of a batch, the second after a local success
 
@@ -48,7 +47,6 @@ class Bayesian(Strategy):
     exploration_rate: the chance of a proposal to be a random point.
     initial: points before the first model; None: parameters + 2. What is known from elsewhere counts.
     local: whether local quadratic steps take turns with the global ones.
-    batch: rows at once for evaluators that would take any number (inline, vectorised); workers get one row each.
     """
 
     abilities = Abilities(learns_foreign=True)
@@ -60,7 +58,6 @@ class Bayesian(Strategy):
         exploration_rate: float = 0.0,
         initial: int | None = None,
         local: bool = True,
-        batch: int = 1,
     ) -> None:
         if acquisition not in get_args(Kind):
             raise StrategyError(f"acquisition: one of {get_args(Kind)} expected, got {acquisition!r}")
@@ -69,9 +66,7 @@ class Bayesian(Strategy):
         if initial is not None and initial < 2:
             raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
         self.acquisition, self.exploration_rate = acquisition, float(exploration_rate)
-        if batch < 1:
-            raise StrategyError(f"batch is at least 1, got {batch!r}")
-        self.initial, self.local, self.batch = initial, bool(local), int(batch)
+        self.initial, self.local = initial, bool(local)
         self._made: Search | None = None  # from the space and the seed, so no part of the state
 
     def begin(self) -> None:
@@ -134,7 +129,6 @@ class Bayesian(Strategy):
 
     def propose(self, n: int) -> Floats:
         """The rest of the first design, then rows from the model."""
-        n = self._worth(n)
         parts: list[Floats] = []
         count = 0
         if self.laid + self.guests < len(self.design):
@@ -145,17 +139,6 @@ class Bayesian(Strategy):
             else:
                 self._exploit(parts, n - count)
         return np.concatenate(parts) if parts else np.empty((0, self.dimension))
-
-    def _worth(self, n: int) -> int:
-        """How many of n rows to give: all to workers; to those who take any number, and so evaluate here, `batch`.
-
-        Those ask for a great many rows, or for all that are left of the budget.
-        """
-        left = -1 if self.budget is None else self.budget - self.next_ticket
-        if n < _ANY_NUMBER and not 0 < left <= n:
-            return n
-        designed = len(self.design) - max(self.laid + self.guests, 1 if self.guests else 0)
-        return min(n, max(self.batch - len(self.out), designed, 0))
 
     def _laid_out(self, n: int) -> Floats:
         """The next points of the design; foreign points stand for as many of them, the first one included."""
