@@ -50,6 +50,7 @@ NAMES = [
     "load",
     "maximize",
     "minimize",
+    "minimize_many",
 ]
 
 STUDY = [

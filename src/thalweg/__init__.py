@@ -39,6 +39,7 @@ from .engine.study import Study, load
 
 if TYPE_CHECKING:
     from .apps.programs.command import Command
+    from .engine.many import minimize_many
     from .parts.stopping.patience import Patience
     from .parts.stopping.plateau import Plateau
     from .parts.stopping.target import Target
@@ -60,6 +61,7 @@ _LATER = {
     "Restart": "parts.strategies.restart",
     "Target": "parts.stopping.target",
     "Wall": "parts.stopping.wall",
+    "minimize_many": "engine.many",
 }
 """Names whose modules are imported when they are first used, so that `import thalweg` stays light."""
 
@@ -121,4 +123,5 @@ __all__ = [
     "load",
     "maximize",
     "minimize",
+    "minimize_many",
 ]

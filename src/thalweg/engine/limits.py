@@ -10,7 +10,7 @@ from ..core.errors import ProblemError
 from ..core.stopping import Progress, StopRule
 
 
-def _is_count(given: Any) -> bool:
+def is_count(given: Any) -> bool:
     """Whether it is a whole number >= 1 (1e3 counts, True and "10" do not)."""
     if isinstance(given, bool) or not isinstance(given, Real):
         return False
@@ -26,7 +26,7 @@ class Limits:
     """
 
     def __init__(self, max_evals: int | None, timeout: float | None, rule: StopRule | None, finite: bool) -> None:
-        if max_evals is not None and not _is_count(max_evals):
+        if max_evals is not None and not is_count(max_evals):
             raise ProblemError(f"max_evals: a whole number of evaluations >= 1 is expected, got {max_evals!r}")
         if timeout is not None and (
             isinstance(timeout, (bool, str)) or not isinstance(timeout, Real) or not timeout > 0
