@@ -21,8 +21,9 @@ from driving import (
 )
 
 from thalweg.core.batch import Answers, Status
+from thalweg.core.choices import Boolean, Choice
 from thalweg.core.errors import StrategyError
-from thalweg.core.parameter import Float
+from thalweg.core.parameter import Float, Integer
 from thalweg.core.problem import Problem, constraints_of, objectives_of
 from thalweg.core.space import Space
 from thalweg.parts.strategies._acquire import _apart
@@ -264,13 +265,31 @@ def test_neighbours_differ_in_one_thing():
     space = mixed()
     view, rng = View.of(space), np.random.default_rng(2)
     point = space.sample(1, rng)[0]
-    near = space.snap(view.neighbours(point, rng))
-    assert ((near != point).sum(axis=1) == 1).all()
-    assert len(near) == 9 + 3 + 1  # k, kind, flag; w has too many levels and is moved along slopes
+    near, owner = view.neighbours(point[None], rng)
+    near = space.snap(near)
+    assert ((near != point).sum(axis=1) == 1).all() and not owner.any()
+    assert len(near) == len(np.unique(near, axis=0)) == 9 + 3 + 1  # k, kind, flag; w has many levels: slopes
+    both = np.stack([point, space.sample(1, rng)[0]])
+    near, owner = view.neighbours(both, rng)
+    assert owner.tolist() == [0] * 13 + [1] * 13
+    assert ((space.snap(near) != both[owner]).sum(axis=1) == 1).all()
     space = ordered()
     view, point = View.of(space), space.sample(1, rng)[0]
-    near = np.unique(space.snap(view.neighbours(point, rng)), axis=0)
+    near = np.unique(space.snap(view.neighbours(point[None], rng)[0]), axis=0)
     assert len(near) >= 10 + 6
+
+
+def test_of_many_levels_the_near_ones_and_some_others_are_neighbours():
+    space = Space({"k": Integer(0, 59), "kind": Choice(list(range(60))), "flag": Boolean()})
+    view, rng = View.of(space), np.random.default_rng(5)
+    point = space.encode(np.array([[30.0, 7.0, 1.0]]))
+    near, owner = view.neighbours(point, rng)
+    levels = space.decode(space.snap(near))
+    assert len(owner) == len(near) <= 2 * 24 + 1
+    assert {26, 27, 28, 29, 31, 32, 33, 34} <= set(levels[:, 0].tolist())
+    assert len(set(levels[:, 1].tolist())) > 12 and set(levels[:, 2].tolist()) == {0.0, 1.0}
+    view = View.of(Space({f"kind{i}": Choice(list("abcdefghij")) for i in range(20)}))
+    assert 60 <= len(view.neighbours(np.full((1, 20), 0.05), rng)[0]) <= 96
 
 
 def test_training_rows_are_the_best_and_some_others():

@@ -18,6 +18,8 @@ _AROUND, _MUTATED = 60, 192
 _STARTS = 5  # of the global and of the local candidates each
 _MIXED_STARTS = 4
 _ROUNDS = 3  # of slopes and neighbourhoods in mixed spaces
+_ROUGH_CALLS, _ROUGH = 5, 1e-2  # of a model in one round, and the gain (in the utility) that is worth another one
+_POLISHED = 2
 _SCALES = np.array([0.2, 0.06, 0.01, 0.003])
 _APART = 0.03  # of the box: rows of one step of a batch differ by more in some column
 
@@ -65,7 +67,7 @@ class Search:
         utility = surrogate.utility(self.view.features(points))
         return np.where(met.contains(points), -np.inf, utility) if met.on else utility
 
-    def _climb(self, surrogate: Surrogate, starts: Floats, calls: int) -> Floats:
+    def _climb(self, surrogate: Surrogate, starts: Floats, calls: int, tolerance: float = 1e-5) -> Floats:
         """Points (m, D) moved along the slopes of their smooth columns, the others as they are."""
         smooth = self.view.smooth
         if not len(smooth) or not len(starts):
@@ -81,22 +83,24 @@ class Search:
         edge = np.full(len(smooth), 0.5)
         ends = starts.copy()
         ends[:, self.view.plain[smooth]] = (
-            projected_bfgs(function, given[:, smooth], -edge, edge, calls=calls, tolerance=1e-5)[0] + 0.5
+            projected_bfgs(function, given[:, smooth], -edge, edge, calls=calls, tolerance=tolerance)[0] + 0.5
         )
         return ends
 
     def _alternate(self, surrogate: Surrogate, starts: Floats, met: Seen, rng: np.random.Generator) -> Floats:
-        """Slopes, then the best neighbour in the discrete columns, in turn while that gains anything."""
+        """Slopes, then the best neighbour in the discrete columns, in turn while that gains anything.
+
+        What the turns find is rough; the best of it follows its slopes to the end.
+        """
         points = starts
         value = self._utility(surrogate, points, met)
         live = np.arange(len(points))
         for _ in range(_ROUNDS):
             if not len(live):
                 break
-            moved = self._snapped(self._climb(surrogate, points[live], calls=10), rng)
-            families = [self.view.neighbours(row, rng) for row in moved]
-            owner = np.repeat(np.arange(len(moved)), [len(item) for item in families])
-            around = self._snapped(np.concatenate([moved, *families]), rng)
+            moved = self._snapped(self._climb(surrogate, points[live], _ROUGH_CALLS, _ROUGH), rng)
+            around, owner = self.view.neighbours(moved, rng)
+            around = np.concatenate([moved, self._snapped(around, rng)])
             owner = np.concatenate([np.arange(len(moved)), owner])
             found = self._utility(surrogate, around, met)
             order = np.lexsort((-found, owner))
@@ -105,7 +109,8 @@ class Search:
             points = points.copy()
             points[live[gained]], value[live[gained]] = around[winners[gained]], found[winners[gained]]
             live = live[gained]
-        return points
+        best = _top(value, _POLISHED)
+        return np.concatenate([self._climb(surrogate, points[best], calls=15), points])
 
 
 def _top(utility: Floats, count: int) -> Ints:

@@ -30,7 +30,8 @@ class View:
 
     plain: (p,) columns that are features as they are, the first p features.  smooth: (s,) positions within `plain` of
     those that are moved along slopes.  onehot: (column, levels) of the unordered choices.  orders, masks: as in
-    `Columns`.  tables: (column, unit values) of the coarse ordered columns and the choices.  groups: (F,).
+    `Columns`.  columns, values: (k,) every level of the coarse ordered columns and the choices, one after the other.
+    wide: (column, unit values) of those with too many levels to look at each.  groups: (F,).
     """
 
     plain: Ints
@@ -38,7 +39,9 @@ class View:
     onehot: list[tuple[int, int]]
     orders: tuple[Ints, ...]
     masks: Ints
-    tables: list[tuple[int, Floats]]
+    columns: Ints
+    values: Floats
+    wide: list[tuple[int, Floats]]
     groups: Ints
 
     @classmethod
@@ -53,12 +56,16 @@ class View:
         wanted = coarse | {j for j, _ in onehot}
         centres = cell_centres(space) if wanted else []
         tables = [(j, table) for j in sorted(wanted) if (table := centres[j]) is not None]
+        few = [(j, table) for j, table in tables if len(table) <= _WIDE + 1]
+        flat = np.repeat(np.array([j for j, _ in few], dtype=np.int64), [len(table) for _, table in few])
+        values = np.concatenate([table for _, table in few]) if few else np.empty(0)
+        wide = [(j, table) for j, table in tables if len(table) > _WIDE + 1]
         groups: list[int] = list(range(len(plain) + len(columns.masks)))
         for _, count in onehot:
             groups += [groups[-1] + 1 if groups else 0] * count
         for block in orders:
             groups += [groups[-1] + 1 if groups else 0] * len(block)
-        return cls(plain, smooth, onehot, orders, columns.masks, tables, np.array(groups, dtype=np.int64))
+        return cls(plain, smooth, onehot, orders, columns.masks, flat, values, wide, np.array(groups, dtype=np.int64))
 
     @property
     def count(self) -> int:
@@ -85,23 +92,47 @@ class View:
             parts.append((points[:, block] - 0.5) * np.sqrt(3.0 / len(block)))
         return np.concatenate(parts, axis=1)
 
-    def neighbours(self, point: Floats, rng: np.random.Generator, most: int = 96) -> Floats:
-        """(k, D) points that differ from `point` (D,) in one discrete column, one flip, or one move within an order.
+    def neighbours(self, points: Floats, rng: np.random.Generator, most: int = 96) -> tuple[Floats, Ints]:
+        """(k, D) points that differ from one of `points` (m, D) in one discrete column, one flip, or one move within an
+        order, and (k,) from which one, in increasing order.
 
-        Every level of choices and of coarse ordered columns comes, up to `most` rows in all (a random share then).
+        Every level of choices and of coarse ordered columns comes, up to `most` rows for each point (a random share
+        then).
         """
-        rows: list[Floats] = []
-        for column, table in self.tables:
-            values = table[np.abs(table - point[column]) > 1e-9]
-            if len(values) > _WIDE:  # the nearest ones, and some from everywhere
-                near = np.argsort(np.abs(values - point[column]), kind="stable")
-                values = values[np.append(near[:8], rng.choice(near[8:], _WIDE - 8, replace=False))]
-            rows.append(_changed(point, np.full(len(values), column), values))
-        if len(self.masks):
-            rows.append(_changed(point, self.masks, 1.0 - point[self.masks]))
-        rows += [_moves(point, block, rng) for block in self.orders]
-        found = np.concatenate(rows) if rows else np.empty((0, len(point)))
-        return found if len(found) <= most else found[rng.choice(len(found), most, replace=False)]
+        columns, values = self._flat(points, rng)
+        changed = np.repeat(points[:, None], len(columns), axis=1)
+        at = np.arange(len(columns))
+        new = np.abs(changed[:, at, columns] - values) > 1e-9
+        changed[:, at, columns] = values
+        if len(columns) > most:
+            new &= rng.permuted(np.broadcast_to(at < most, new.shape), axis=1)
+        owner, row = np.nonzero(new)
+        found = changed[owner, row]
+        if not self.orders and not len(self.masks):
+            return found, owner
+        parts, owners = [found], [owner]
+        for i, point in enumerate(points):
+            moves = [_changed(point, self.masks, 1.0 - point[self.masks])]
+            moves += [_moves(point, block, rng) for block in self.orders]
+            rows = np.concatenate(moves)
+            room = max(most - int((owner == i).sum()), most // 2)
+            parts.append(rows if len(rows) <= room else rows[rng.choice(len(rows), room, replace=False)])
+            owners.append(np.full(len(parts[-1]), i))
+        owner = np.concatenate(owners)
+        order = np.argsort(owner, kind="stable")
+        return np.concatenate(parts)[order], owner[order]
+
+    def _flat(self, points: Floats, rng: np.random.Generator) -> tuple[Ints, Floats]:
+        """(k,) columns and (k,) or (m, k) values in them that are looked at around points (m, D)."""
+        if not self.wide:
+            return self.columns, self.values
+        columns, values = [self.columns], [np.broadcast_to(self.values, (len(points), len(self.values)))]
+        for column, table in self.wide:  # the nearest ones, and some from everywhere
+            near = np.searchsorted(table, points[:, column])[:, None] + np.arange(-_WIDE // 6, _WIDE // 6 + 1)
+            some = np.concatenate([near % len(table), rng.integers(len(table), size=(len(points), _WIDE // 2))], axis=1)
+            columns.append(np.full(some.shape[1], column))
+            values.append(table[some])
+        return np.concatenate(columns), np.concatenate(values, axis=1)
 
     def mutated(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
         """(count, D) copies of points (k, D), in turn, each with some columns changed: by little or to anything."""
