@@ -4,26 +4,24 @@
     python -m benchmarks.quality score --dims 5 --instances 1 --at 10,20 --solvers tw:auto,nlopt_bobyqa
 
 budget is per dimension. Traces are kept in benchmarks/traces/SOLVER@TAG/ and are not run twice unless `--fresh`.
+Suites: bbob, bbob-mixint (COCO's), practical, conditional, constrained, combinatorial (see `practical`). Functions are
+numbers (practical problems are counted in their order) or, for the practical suites, names.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import multiprocessing
-import time
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from .score import area, gap_at, reached
+from .references import References
+from .score import SHARES, TARGETS, area, gap_at, reached
 from .solvers import solver_of
-from .tasks import Spent, Task, open_task, tasks_of
+from .tasks import PRACTICAL, Spent, Task, open_task, tasks_of
 
 TRACES = Path(os.environ.get("THALWEG_TRACES", Path(__file__).resolve().parent.parent / "traces"))
 
@@ -42,24 +40,26 @@ def run_one(job: tuple[str, str, Task, int, int, bool]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     problem = open_task(task, multiplier * task.dimension)
     error = ""
-    started = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             solver_of(solver)(problem, 1000 * task.instance + seed)
         except Spent:
             pass
-        except Exception as problem_found:  # noqa: BLE001 (a solver that dies is a result)
+        except Exception as problem_found:  # a solver that dies is a result
             error = f"{type(problem_found).__name__}: {problem_found}"
-    spent = time.process_time() - started - problem.inside
     np.savez_compressed(
-        path, trace=np.array(problem.trace or np.empty((0, 2))), count=problem.count, seconds=spent, error=error
+        path,
+        trace=np.array(problem.trace or np.empty((0, 3))),
+        count=problem.count,
+        seconds=problem.spent,
+        error=error or ("out of time" if problem.late else ""),
     )
     return f"{solver} {task.key} s{seed}: {error}" if error else ""
 
 
 def numbers(text: str) -> list[int]:
-    """"1-3,7" -> [1, 2, 3, 7]."""
+    """ "1-3,7" -> [1, 2, 3, 7]."""
     out: list[int] = []
     for part in text.split(","):
         low, _, high = part.partition("-")
@@ -67,12 +67,32 @@ def numbers(text: str) -> list[int]:
     return out
 
 
+def chosen(args: argparse.Namespace) -> list[Task]:
+    """The tasks that the command line names."""
+    if args.suite not in PRACTICAL:
+        problems = numbers(args.functions or "1-24")
+    else:
+        from .practical import names_of
+
+        names = names_of(args.suite)
+        if not args.functions:
+            problems = list(range(1, len(names) + 1))
+        elif args.functions.replace(",", "").replace("-", "").isdigit():
+            problems = numbers(args.functions)
+        else:
+            unknown = set(args.functions.split(",")) - set(names)
+            if unknown:
+                raise SystemExit(f"{args.suite} has no {', '.join(sorted(unknown))}; it has {', '.join(names)}")
+            problems = [names.index(name) + 1 for name in args.functions.split(",")]
+    return tasks_of(args.suite, problems, numbers(args.dims), numbers(args.instances))
+
+
 def run(args: argparse.Namespace) -> None:
     """Run what is missing."""
     jobs = [
         (solver, args.tag, task, args.budget, seed, args.fresh)
         for solver in args.solvers.split(",")
-        for task in tasks_of(args.suite, numbers(args.functions), numbers(args.dims), numbers(args.instances))
+        for task in chosen(args)
         for seed in numbers(args.seeds)
     ]
     if args.jobs == 1:
@@ -87,7 +107,8 @@ def run(args: argparse.Namespace) -> None:
 def score(args: argparse.Namespace) -> None:
     """A table: mean AUC and fraction of targets at several budgets, over the tasks that every solver has."""
     solvers = args.solvers.split(",")
-    tasks = tasks_of(args.suite, numbers(args.functions), numbers(args.dims), numbers(args.instances))
+    tasks = chosen(args)
+    references = References()
     keys = [(task, seed) for task in tasks for seed in numbers(args.seeds)]
     found: dict[str, dict[tuple[Task, int], tuple[np.ndarray, float]]] = {}
     for solver in solvers:
@@ -98,22 +119,28 @@ def score(args: argparse.Namespace) -> None:
             path = home / f"{task.key}_s{seed}.npz"
             if path.exists():
                 data = np.load(path)
-                found[solver][task, seed] = (data["trace"], float(data["seconds"]) / max(int(data["count"]), 1))
+                found[solver][task, seed] = (
+                    references.gaps(task, data["trace"]),
+                    float(data["seconds"]) / max(int(data["count"]), 1),
+                )
     common = [key for key in keys if all(key in found[solver] for solver in solvers)]
+    targets = SHARES if args.suite in PRACTICAL else TARGETS
     ats = numbers(args.at) if args.at else [args.budget]
     print(f"{len(common)} of {len(keys)} runs")
     print(f"{'':34s}" + "".join(f"  AUC{at:>4d}d  @{at:>4d}d" for at in ats) + "  ms/eval")
     for solver in solvers:
         runs = [(key[0].dimension, *found[solver][key]) for key in common]
-        cells = [
-            f"   {np.mean([area(t, d, at * d) for d, t, _ in runs]):.4f}  {np.mean([reached(t, at * d) for d, t, _ in runs]):.3f}"
-            for at in ats
-        ]
+        cells = []
+        for at in ats:
+            areas = [area(trace, d, at * d, targets) for d, trace, _ in runs]
+            parts = [reached(trace, at * d, targets) for d, trace, _ in runs]
+            cells.append(f"   {np.mean(areas):.4f}  {np.mean(parts):.3f}")
         print(f"{solver:34s}" + " ".join(cells) + f"  {1e3 * np.mean([s for *_, s in runs]):.3g}")
     if args.per:
         for task in tasks:
             cells = []
             for solver in solvers:
+                # practical problems: of the gap's share of what random search leaves
                 gaps = [
                     np.log10(max(gap_at(found[solver][task, s][0], ats[-1] * task.dimension), 1e-9))
                     for s in numbers(args.seeds)
@@ -123,13 +150,21 @@ def score(args: argparse.Namespace) -> None:
             print(f"{task.key:28s} " + " ".join(cells))
 
 
+def references(args: argparse.Namespace) -> None:
+    """Bring practical problems' reference values up to date with every trace that is there."""
+    found = References()
+    for task in chosen(args):
+        print(task.key, found.update(task, TRACES), flush=True)
+        found.save()
+
+
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality")
-    parser.add_argument("what", choices=("run", "score"))
-    parser.add_argument("--solvers", required=True)
+    parser.add_argument("what", choices=("run", "score", "references"))
+    parser.add_argument("--solvers", default="")
     parser.add_argument("--suite", default="bbob")
-    parser.add_argument("--functions", default="1-24")
+    parser.add_argument("--functions", default="", help="numbers (1-24), or names of practical problems")
     parser.add_argument("--dims", default="5")
     parser.add_argument("--instances", default="1")
     parser.add_argument("--seeds", default="0")
@@ -140,7 +175,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")
     args = parser.parse_args()
-    {"run": run, "score": score}[args.what](args)
+    {"run": run, "score": score, "references": references}[args.what](args)
 
 
 if __name__ == "__main__":

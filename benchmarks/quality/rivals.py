@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .practical.registry import SLACK
+from .practical.variables import optuna_params
 from .solvers import rival
 from .tasks import Watched
 
@@ -117,7 +119,7 @@ def _differential_evolution(problem: Watched, seed: int) -> None:
 
 
 @rival("scipy_direct")
-def _direct(problem: Watched, seed: int) -> None:  # noqa: ARG001 (deterministic)
+def _direct(problem: Watched, seed: int) -> None:
     from scipy.optimize import direct
 
     box = list(zip(problem.lower, problem.upper, strict=True))
@@ -189,24 +191,40 @@ def _catcma(problem: Watched, seed: int) -> None:
 
 
 def _optuna(problem: Watched, sampler: Any) -> None:
+    """Ask and tell, with the problem's own parameters where it has them."""
     import optuna  # type: ignore[import-not-found]
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=sampler)
+    made = getattr(problem, "made", None)
     while True:
         trial = study.ask()
-        x = [
-            trial.suggest_int(f"x{i}", int(a), int(b)) if whole else trial.suggest_float(f"x{i}", a, b)
-            for i, (a, b, whole) in enumerate(zip(problem.lower, problem.upper, problem.integers, strict=True))
-        ]
-        study.tell(trial, problem(x))
+        if made is None:
+            x = [
+                trial.suggest_int(f"x{i}", int(a), int(b)) if whole else trial.suggest_float(f"x{i}", a, b)
+                for i, (a, b, whole) in enumerate(zip(problem.lower, problem.upper, problem.integers, strict=True))
+            ]
+            value = problem(x)
+        else:
+            value, violations = problem.judge(optuna_params(trial, made.variables))
+            trial.set_user_attr("violations", violations)
+        study.tell(trial, value)
+
+
+def _limits(problem: Watched) -> dict[str, Any]:
+    """The keyword by which Optuna's samplers are told of measured constraints."""
+    made = getattr(problem, "made", None)
+    if made is None or not made.limits:
+        return {}
+    return {"constraints_func": lambda trial: [item - SLACK for item in trial.user_attrs["violations"]]}
 
 
 @rival("optuna_tpe")
 def _tpe(problem: Watched, seed: int) -> None:
     import optuna
 
-    _optuna(problem, optuna.samplers.TPESampler(seed=seed, multivariate=True))
+    grouped = any(variable.when for variable in problem.made.variables) if getattr(problem, "made", None) else False
+    _optuna(problem, optuna.samplers.TPESampler(seed=seed, multivariate=True, group=grouped, **_limits(problem)))
 
 
 @rival("optuna_gp")
@@ -214,7 +232,7 @@ def _gp(problem: Watched, seed: int) -> None:
     import optuna
 
     clean = problem.clean is None
-    _optuna(problem, optuna.samplers.GPSampler(seed=seed, deterministic_objective=clean))
+    _optuna(problem, optuna.samplers.GPSampler(seed=seed, deterministic_objective=clean, **_limits(problem)))
 
 
 @rival("fcmaes_bite")
@@ -246,6 +264,11 @@ def _bads(problem: Watched, seed: int) -> None:
     rng = np.random.default_rng(seed)
     start = (problem.lower + problem.upper) / 2
     while True:
-        options = {"display": "off", "random_seed": seed, "max_fun_evals": problem.budget, "uncertainty_handling": False}
+        options = {
+            "display": "off",
+            "random_seed": seed,
+            "max_fun_evals": problem.budget,
+            "uncertainty_handling": False,
+        }
         BADS(problem, start, problem.lower, problem.upper, options=options).optimize()
         start = _random_start(problem, rng)

@@ -1,6 +1,7 @@
 """Scores from traces: the area under the fraction of targets reached, over the logarithm of evaluations in [d, B].
 
-Targets: 51 absolute gaps 1e2 .. 1e-8 (as COCO has them). A run that ended early keeps what it had.
+Targets: 51 absolute gaps 1e2 .. 1e-8 (as COCO has them); for practical problems 51 shares 1 .. 1e-4 of the way between
+the median best of 10d random points and the best value known. A run that ended early keeps what it had.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 TARGETS = np.logspace(2, -8, 51)
+SHARES = np.logspace(0, -4, 51)
 
 
 def gap_at(trace: np.ndarray, count: float) -> float:

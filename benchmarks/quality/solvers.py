@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .practical.registry import SLACK
 from .tasks import Watched
 
 Solver = Callable[[Watched, int], None]
@@ -58,9 +59,14 @@ def _strategy(text: str) -> Any:
 
 
 def space_of(problem: Watched) -> dict[str, Any]:
-    """The box as thalweg's space."""
+    """The problem's own parameters as thalweg's space, or the box."""
     import thalweg as tw
 
+    made = getattr(problem, "made", None)
+    if made is not None:
+        from .practical.variables import thalweg_space
+
+        return thalweg_space(made.variables)
     return {
         f"x{i}": tw.Integer(int(low), int(high)) if whole else tw.Float(float(low), float(high))
         for i, (low, high, whole) in enumerate(zip(problem.lower, problem.upper, problem.integers, strict=True))
@@ -71,8 +77,21 @@ def _thalweg(text: str, problem: Watched, seed: int) -> None:
     import thalweg as tw
 
     names = [f"x{i}" for i in range(len(problem.lower))]
+    made = getattr(problem, "made", None)
+    constraints = [f"limit{i} <= {SLACK}" for i in range(made.limits)] if made is not None else []
 
-    def objective(p: Any) -> float:
+    def box_value(p: Any) -> float:
         return problem(np.array([p[name] for name in names], dtype=float))
 
-    tw.minimize(objective, space_of(problem), strategy=_strategy(text), max_evals=problem.budget, seed=seed)
+    def made_value(p: Any) -> Any:
+        value, violations = problem.judge(p)
+        return {"value": value, **{f"limit{i}": item for i, item in enumerate(violations)}} if constraints else value
+
+    tw.minimize(
+        box_value if made is None else made_value,
+        space_of(problem),
+        strategy=_strategy(text),
+        max_evals=problem.budget,
+        seed=seed,
+        constraints=constraints or None,
+    )

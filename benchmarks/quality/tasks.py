@@ -1,4 +1,4 @@
-"""The problems: a task is named by plain text, `suite/problem/dimension/instance`, and opened in the process that runs it.
+"""The problems: a task is named by plain text, `suite/problem/dimension/instance`, and opened where it is run.
 
 Every opened problem counts its evaluations, follows the best value and stops the solver when the budget is spent, so
 that no solver can overrun and none needs to know how it is watched.
@@ -12,9 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .practical import Made
+
+PRACTICAL = ("practical", "conditional", "constrained", "combinatorial")
+"""Suites of `practical`; their problems have names, and their traces hold values, not gaps (see `score`)."""
 
 
 class Spent(BaseException):
@@ -40,8 +46,10 @@ class Task:
 class Watched:
     """An objective over the box [lower, upper], integer columns marked, with its books.
 
-    optimum: what the gap is measured from. trace: (evaluations so far, gap) at every improvement.
-    spaces: a function making thalweg's richer description of the same box, where there is one.
+    optimum: what the gap is measured from (practical problems: 0, so that the trace holds values).
+    made: the practical problem behind the box; solvers with types of their own evaluate its params by `judge`.
+    limit_s: seconds of wall time from the first evaluation on, after which the next evaluation raises `Spent`.
+    trace: (evaluations so far, gap, CPU seconds spent by the solver so far) at every improvement.
     """
 
     evaluate: Callable[[Any], float]
@@ -51,27 +59,64 @@ class Watched:
     optimum: float
     budget: int
     clean: Callable[[Any], float] | None = None
+    made: Made | None = None
+    limit_s: float = np.inf
     count: int = 0
     best: float = np.inf
     inside: float = 0.0
-    trace: list[tuple[int, float]] = field(default_factory=list)
+    first: float = np.nan
+    last: float = np.nan
+    began: float = np.nan
+    late: bool = False
+    trace: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @property
+    def spent(self) -> float:
+        """CPU seconds of the solver between its first and its last evaluation (imports come before the first)."""
+        return self.last - self.first - self.inside if self.count else 0.0
 
     def __call__(self, x: Any) -> float:
-        """The value at x (in the box's own units; integer columns are rounded)."""
-        if self.count >= self.budget:
-            raise Spent
+        """The value at x (in the box's own units; integer columns are rounded); violations are added as a penalty."""
         x = np.minimum(np.maximum(np.asarray(x, dtype=float), self.lower), self.upper)
         if self.integers.any():
             x = np.where(self.integers, np.round(x), x)
-        before = time.process_time()
+        if self.made is not None:
+            value, violations = self.judge(self.made.box.params(x))
+            return value + self.made.penalty * sum(max(item, 0.0) for item in violations)
+        before = self._begin()
         value = float(self.evaluate(x))
-        self.inside += time.process_time() - before
+        self._end(before, value if self.clean is None else float(self.clean(x)))
+        return value
+
+    def judge(self, params: dict[str, Any]) -> tuple[float, list[float]]:
+        """(value, violations) of a practical problem's parameters; only feasible values count as progress."""
+        from .practical.registry import SLACK
+
+        assert self.made is not None
+        before = self._begin()
+        found = self.made.evaluate(params)
+        value, violations = found if isinstance(found, tuple) else (found, ())
+        self._end(before, float(value) if all(item <= SLACK for item in violations) else np.inf)
+        return float(value), [float(item) for item in violations]
+
+    def _begin(self) -> float:
+        if self.count >= self.budget:
+            raise Spent
+        now = time.process_time()
+        if not self.count:
+            self.first, self.began = now, time.monotonic()
+        elif self.limit_s < np.inf and time.monotonic() - self.began > self.limit_s:
+            self.late = True
+            raise Spent
+        return now
+
+    def _end(self, before: float, true: float) -> None:
+        self.last = time.process_time()
+        self.inside += self.last - before
         self.count += 1
-        true = value if self.clean is None else float(self.clean(x))
         if true < self.best:
             self.best = true
-            self.trace.append((self.count, true - self.optimum))
-        return value
+            self.trace.append((self.count, true - self.optimum, self.spent))
 
 
 @contextmanager
@@ -87,7 +132,13 @@ def _elsewhere() -> Iterator[None]:
 
 
 def _coco(task: Task, budget: int) -> Watched:
-    import cocoex  # type: ignore[import-not-found]
+    try:
+        import cocoex  # type: ignore[import-not-found]
+    except ImportError:
+        raise SystemExit(
+            f"{task.suite} needs COCO's functions, which are not installed here: pip install coco-experiment "
+            f"(the suites {', '.join(PRACTICAL)} need only scikit-learn)"
+        ) from None
 
     number = int(task.problem[1:])
     suite = cocoex.Suite(
@@ -96,7 +147,7 @@ def _coco(task: Task, budget: int) -> Watched:
     problem = suite[0]
     with _elsewhere():
         problem._best_parameter("print")
-        best = np.loadtxt([name for name in os.listdir(".") if "best_parameter" in name][0])
+        best = np.loadtxt(next(name for name in os.listdir(".") if "best_parameter" in name))
     integers = np.arange(task.dimension) < problem.number_of_integer_variables
     watched = Watched(
         problem,
@@ -110,13 +161,29 @@ def _coco(task: Task, budget: int) -> Watched:
     return watched
 
 
+def _practical(task: Task, budget: int) -> Watched:
+    from .practical import open_problem
+
+    made = open_problem(task.problem, task.instance)
+    box = made.box
+    return Watched(lambda x: np.nan, box.lower, box.upper, box.integers, 0.0, budget, made=made)
+
+
 def open_task(task: Task, budget: int) -> Watched:
     """The problem, ready to be evaluated `budget` times."""
     if task.suite in ("bbob", "bbob-mixint"):
         return _coco(task, budget)
-    raise SystemExit(f"unknown suite {task.suite!r}; known: bbob, bbob-mixint")
+    if task.suite in PRACTICAL:
+        return _practical(task, budget)
+    raise SystemExit(f"unknown suite {task.suite!r}; known: bbob, bbob-mixint, {', '.join(PRACTICAL)}")
 
 
 def tasks_of(suite: str, problems: list[int], dimensions: list[int], instances: list[int]) -> list[Task]:
-    """All combinations, in a fixed order."""
-    return [Task(suite, f"f{p:02d}", d, i) for d in dimensions for i in instances for p in problems]
+    """All combinations, in a fixed order. Practical problems are counted from 1 and have dimensions of their own."""
+    if suite not in PRACTICAL:
+        return [Task(suite, f"f{p:02d}", d, i) for d in dimensions for i in instances for p in problems]
+    from .practical import PROBLEMS, names_of
+
+    names = names_of(suite)
+    chosen = [names[p - 1] for p in problems if p <= len(names)]
+    return [Task(suite, name, PROBLEMS[name].dimension, i) for i in instances for name in chosen]
