@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_constrained_domination():
 
 
 def test_survivors_are_the_best_fronts_then_the_emptiest_places():
-    strategy = NSGA2(population=4)
+    strategy = NSGA2(population=4, brood=4)
     strategy.start(two(cube(2).space), 0, 100)
     first = strategy.ask(4)
     values = np.array([[0.0, 4.0], [4.0, 0.0], [1.0, 3.0], [9.0, 9.0]])
@@ -88,7 +89,7 @@ def test_one_objective_too():
 
 
 def test_no_duplicates():
-    points, _ = run(NSGA2(population=20), two(mixed()), bowls, 400)
+    points, _ = run(NSGA2(population=20), two(mixed()), bowls, 300)
     assert len({row.tobytes() for row in points}) == len(points)
 
 
@@ -109,9 +110,38 @@ def test_foreign_points_join_the_population():
 
 def test_golden_run():
     points, found = run(NSGA2(population=12), two(mixed()), bowls, 96)
+    kept = {"points": points[::12].tolist(), "values": found[::12].tolist()}
+    if os.environ.get("THALWEG_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps({"NSGA2": kept}))
     stored = json.loads(GOLDEN.read_text())["NSGA2"]
-    np.testing.assert_allclose(points[::12], stored["points"], atol=1e-9)
-    np.testing.assert_allclose(found[::12], stored["values"], atol=1e-9)
+    np.testing.assert_allclose(kept["points"], stored["points"], atol=1e-9)
+    np.testing.assert_allclose(kept["values"], stored["values"], atol=1e-9)
+
+
+def test_a_warm_start_of_any_length_is_selected_by_worth_not_by_age():
+    strategy = NSGA2(population=20)
+    strategy.start(two(cube(3).space), 0, 200)
+    spare = np.random.default_rng(0).random((900, 3))
+    spare[:20] = np.linspace(0.2, 0.7, 20)[:, None]  # the front itself came first
+    strategy.tell(foreign(spare, bowls(spare)))
+    first = strategy.ask(4)
+    assert len(first) == 4
+    assert len(strategy.members) == 20
+    assert (strategy.values == bowls(spare[:1])).all(axis=1).any()
+    assert np.median(np.ptp(first.points, axis=1)) < 0.2  # children of the front, not a new design
+
+
+def test_those_who_ask_for_more_get_larger_broods():
+    strategy = NSGA2()
+    strategy.start(two(cube(3).space), 0, 600)
+    assert strategy.size == 24
+    strategy.tell(answer(strategy, strategy.ask(24), bowls))
+    assert len(strategy.ask(100)) == 24  # no more than there are members
+    strategy = NSGA2()
+    strategy.start(two(cube(3).space), 0, 600)
+    strategy.tell(answer(strategy, strategy.ask(24), bowls))
+    assert len(strategy.ask(4)) == 4
+    assert len(strategy.ask(4)) == 0  # a brood of four
 
 
 @pytest.mark.parametrize("space", ALL_SPACES)
