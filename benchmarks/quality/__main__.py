@@ -11,51 +11,13 @@ numbers (practical problems are counted in their order) or, for the practical su
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
-import warnings
-from pathlib import Path
 
 import numpy as np
 
 from .references import References
 from .score import SHARES, TARGETS, area, gap_at, reached
-from .solvers import solver_of
-from .tasks import PRACTICAL, Spent, Task, open_task, tasks_of
-
-TRACES = Path(os.environ.get("THALWEG_TRACES", Path(__file__).resolve().parent.parent / "traces"))
-
-
-def folder(solver: str, tag: str, budget: int) -> Path:
-    """Where a solver's traces lie. A run depends on its budget, so the budget is part of the name."""
-    return TRACES / f"{solver.replace('/', '_')}@{tag}" / f"b{budget}"
-
-
-def run_one(job: tuple[str, str, Task, int, int, bool]) -> str:
-    """Run one solver on one task with one seed, and keep its trace."""
-    solver, tag, task, multiplier, seed, fresh = job
-    path = folder(solver, tag, multiplier) / f"{task.key}_s{seed}.npz"
-    if path.exists() and not fresh:
-        return ""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    problem = open_task(task, multiplier * task.dimension)
-    error = ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            solver_of(solver)(problem, 1000 * task.instance + seed)
-        except Spent:
-            pass
-        except Exception as problem_found:  # a solver that dies is a result
-            error = f"{type(problem_found).__name__}: {problem_found}"
-    np.savez_compressed(
-        path,
-        trace=np.array(problem.trace or np.empty((0, 3))),
-        count=problem.count,
-        seconds=problem.spent,
-        error=error or ("out of time" if problem.late else ""),
-    )
-    return f"{solver} {task.key} s{seed}: {error}" if error else ""
+from .running import TRACES, Job, folder, run_all
+from .tasks import PRACTICAL, Task, tasks_of
 
 
 def numbers(text: str) -> list[int]:
@@ -88,20 +50,14 @@ def chosen(args: argparse.Namespace) -> list[Task]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run what is missing."""
+    """Run what is missing, in processes of their own."""
     jobs = [
-        (solver, args.tag, task, args.budget, seed, args.fresh)
+        Job(solver, args.tag, task, args.budget, seed, args.wall)
         for solver in args.solvers.split(",")
         for task in chosen(args)
         for seed in numbers(args.seeds)
     ]
-    if args.jobs == 1:
-        said = map(run_one, jobs)
-    else:
-        said = multiprocessing.get_context("spawn").Pool(args.jobs).imap_unordered(run_one, jobs)
-    for line in said:
-        if line:
-            print(line, flush=True)
+    run_all([job for job in jobs if args.fresh or not job.path.exists()], args.jobs, args.memory)
 
 
 def score(args: argparse.Namespace) -> None:
@@ -171,6 +127,8 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=20, help="evaluations per dimension")
     parser.add_argument("--at", default="", help="score: budgets per dimension, such as 5,10,20")
     parser.add_argument("--tag", default="now", help="version of the solver's traces")
+    parser.add_argument("--wall", type=float, default=600, help="run: seconds that one run may take")
+    parser.add_argument("--memory", type=float, default=4, help="run: gigabytes of address space for one process")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")

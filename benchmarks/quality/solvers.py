@@ -16,16 +16,32 @@ from .tasks import Watched
 
 Solver = Callable[[Watched, int], None]
 RIVALS: dict[str, Solver] = {}
+GROUPS: dict[str, str] = {}
 
 
-def rival(name: str) -> Callable[[Solver], Solver]:
-    """Put a solver into the table."""
+def rival(name: str, group: str = "classic") -> Callable[[Solver], Solver]:
+    """Put a solver into the table; group: the environment that it runs in (see `environments`)."""
 
     def keep(solver: Solver) -> Solver:
         RIVALS[name] = solver
+        GROUPS[name] = group
         return solver
 
     return keep
+
+
+def _known() -> dict[str, Solver]:
+    for module in ("rivals", "rivals_heavy"):
+        importlib.import_module(f".{module}", __package__)
+    return RIVALS
+
+
+def group_of(name: str) -> str:
+    """The group of environments that a solver runs in."""
+    if name.startswith("tw:"):
+        return "classic"
+    solver_of(name)
+    return GROUPS[name]
 
 
 def solver_of(name: str) -> Solver:
@@ -35,9 +51,7 @@ def solver_of(name: str) -> Solver:
     """
     if name.startswith("tw:"):
         return lambda problem, seed: _thalweg(name[3:], problem, seed)
-    if name not in RIVALS:
-        importlib.import_module(".rivals", __package__)
-    if name not in RIVALS:
+    if name not in _known():
         raise SystemExit(f"unknown solver {name!r}; known: tw:STRATEGY, {', '.join(sorted(RIVALS))}")
     return RIVALS[name]
 
