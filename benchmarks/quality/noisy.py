@@ -31,6 +31,7 @@ from .tasks import Spent, Task, Watched
 
 NOISE = 0.1
 """Of the interquartile range."""
+TRACES = Path(os.environ.get("THALWEG_TRACES", Path(__file__).resolve().parent.parent / "traces"))
 
 
 class Noisy:
@@ -170,6 +171,8 @@ def score(args: argparse.Namespace, found: list[tuple[Task, int]], traces: Path)
 
     common = [key for key in found if all(path_of(solver, *key).exists() for solver in solvers)]
     print(f"{len(common)} of {len(found)} runs; true gap / noise sd (geometric mean)")
+    if not common:
+        return
     print(f"{'':44s}    seen   model    said  best   in interval  ms/eval")
     for solver in solvers:
         rows = []
@@ -192,10 +195,14 @@ def score(args: argparse.Namespace, found: list[tuple[Task, int]], traces: Path)
                 print(f"   {key[0].key} s{key[1]} " + " ".join(f"{item:7.3f}" for item in row[:4]))
 
 
+def numbers(text: str) -> list[int]:
+    """ "1-3,7" -> [1, 2, 3, 7]."""
+    pairs = [part.partition("-") for part in text.split(",")]
+    return [item for low, _, high in pairs for item in range(int(low), int(high or low) + 1)]
+
+
 def main() -> None:
     """Parse and do."""
-    from .__main__ import TRACES, numbers
-
     parser = argparse.ArgumentParser(prog="benchmarks.quality.noisy", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("run", "score"))
     parser.add_argument("--solvers", required=True)
@@ -208,8 +215,13 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: every run too")
     args = parser.parse_args()
-    wanted = tasks.tasks_of("bbob-noise10", numbers(args.functions), numbers(args.dims), numbers(args.instances))
-    found = [(task, seed) for task in wanted for seed in numbers(args.seeds)]
+    found = [
+        (Task("bbob-noise10", f"f{function:02d}", dimension, instance), seed)
+        for dimension in numbers(args.dims)
+        for instance in numbers(args.instances)
+        for function in numbers(args.functions)
+        for seed in numbers(args.seeds)
+    ]
     if args.what == "score":
         score(args, found, TRACES)
         return

@@ -36,6 +36,7 @@ class Replicates:
     def __init__(self, history: History, repeats: int, aggregate: str) -> None:
         check_replicates(repeats, aggregate)
         self.history, self.repeats = history, repeats
+        self.aggregate = aggregate
         self._reduce = AGGREGATES[aggregate]
         self.held: Container[int] = ()
         """Numbers of recorded trials whose turn to be told has not come (ordered mode)."""

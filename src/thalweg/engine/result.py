@@ -16,6 +16,7 @@ from ..core.trial import Trial
 from ..watch.spans import Spans
 from .describe import run_data
 from .history import History
+from .recommend import Recommendation, recommend_exact, recommend_noisy
 from .replicates import Replicates
 
 if TYPE_CHECKING:
@@ -83,6 +84,29 @@ class Result:
         """The best (first objective's) value in the user's own sign; replicates are aggregated."""
         number = self.best.number
         return self.groups.value(number) * float(self.problem.signs[0])
+
+    def recommend(self, *, evaluated: bool = False) -> Recommendation:
+        """The point to use, with what it is believed to be worth and a 95 % interval (see `engine.recommend`).
+
+        Without noise that is the best trial. Where values are noisy (`noisy=True`, replicates, or points evaluated
+        again) the best trial is a lucky one, and the point is the one that a model of all values trusts most.
+        evaluated: only points that were evaluated. Of several objectives the first one counts.
+
+        Raises:
+            ThalwegError: no trial has a value; the message says what happened instead.
+        """
+        best, finished = self.best.number, self.finished
+        if not self.noisy:
+            return recommend_exact(self.problem, self.history, best)
+        values = None
+        if self.groups.aggregate != "mean":
+            values = np.array([self.groups.value(number) for number in finished.tolist()])
+        return recommend_noisy(self.problem, self.history, finished, best, values, evaluated)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether equal points may give different values."""
+        return self.problem.noisy or self.groups.repeats > 1 or bool(self.history.replicates[self.finished].any())
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -34,6 +34,7 @@ from .identity import fingerprint, make_seed, study_spec
 from .limits import Limits
 from .listening import Listening
 from .loop import Loop, Options
+from .recommend import Recommendation
 from .result import Result
 from .session import Session
 from .timing import Deadline
@@ -396,22 +397,9 @@ class Study:
         """Every finished trial."""
         return self.result.trials
 
-    def recommend(self) -> Trial:
-        """The point to use: the best by the mean of its replicates where there are several, else the best trial."""
-        history = self.session.history
-        good = history.good()
-        if (self.session.deterministic and self.session.groups.repeats == 1) or not len(good):
-            return self.best
-        keys = self.space.keys(history.reals[good])
-        groups: dict[bytes, list[int]] = {}
-        for key, number in zip(keys, good.tolist(), strict=True):
-            groups.setdefault(key, []).append(number)
-        most = max(len(numbers) for numbers in groups.values())
-        enough = [numbers for numbers in groups.values() if 2 * len(numbers) >= most]
-        chosen = min(enough, key=lambda numbers: float(history.values[numbers, 0].mean()))
-        trial = history.trial(chosen[0])
-        trial.values = tuple((history.values[chosen].mean(axis=0) * self.problem.signs).tolist())
-        return trial
+    def recommend(self, *, evaluated: bool = False) -> Recommendation:
+        """The point to use, what it is believed to be worth, and a 95 % interval; see `Result.recommend`."""
+        return self.result.recommend(evaluated=evaluated)
 
     def rescore(self, metric: str, goal: Goal = "minimize") -> list[Trial]:
         """Every trial, best first by another metric over its named results; nothing is run."""
