@@ -20,7 +20,7 @@ def numeric(function, theta, step=1e-5):
 def test_gradient_of_the_likelihood(lengths):
     u, y = data()
     height = (y - y.min()) ** 2
-    theta = np.concatenate([np.linspace(0.1, 0.6, lengths), [0.3, -0.5, -4.0, -6.0]])
+    theta = np.concatenate([np.linspace(0.1, 0.6, lengths), [0.3, -0.5, 0.2, -0.3, -4.0, -6.0]])
     slope = lq.negative_log_likelihood(theta, u, y, height)[1]
     expected = numeric(lambda t: lq.negative_log_likelihood(t, u, y, height)[0], theta)
     np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
@@ -46,6 +46,23 @@ def test_it_knows_a_quadratic_from_a_few_points(lengths):
     spread = np.median(y) - y.min()
     error = np.abs(mean * spread + y.min() - truth)
     assert np.sqrt((error**2).mean()) < 0.05 * truth.std()
+
+
+@pytest.mark.parametrize(
+    ("curves", "more"),
+    [([2.0] * 5, 3), ([1.0, 30.0, 4.0, 100.0, 10.0], 7)],
+    ids=["a sphere by d + 4", "a separable one by 2 d + 3"],
+)
+def test_what_fewer_points_show(curves, more):
+    """A quadratic in five variables has 21 coefficients."""
+    optimum = np.array([0.3, -0.2, 0.4, 0.1, -0.5])
+    more = np.random.default_rng(3).uniform(-1, 1, (more, 5))
+    u = np.concatenate([np.zeros((1, 5)), np.eye(5), more])
+    y = (u - optimum) ** 2 @ np.array(curves)
+    model = lq.fit_local(u, y, None, 5, iterations=60)
+    mean, slope = model.lower_bound(optimum[None], 0.0)
+    assert abs(mean[0] * (np.median(y) - y.min()) + y.min()) < 1e-3 * y.min()
+    assert np.abs(slope).max() < 1e-3 * np.abs(model.lower_bound(np.zeros((1, 5)), 0.0)[1]).max()
 
 
 def test_high_values_may_be_wrong():

@@ -1,10 +1,12 @@
 """A Bayesian quadratic model of a neighbourhood: a Gaussian process whose kernel holds every quadratic function.
 
-k(u, u') = matern(u, u') + a <u, u'> + b <u, u'>^2 around a centre, with a mean: a random quadratic plus what departs
-from it. Fewer points than coefficients are no obstacle (the flat limit is the least-norm Hessian of Powell's methods),
-and how far the quadratic is to be trusted is learnt from the data. The noise is heteroscedastic, g + h w with w growing
-as the square of the height above the best point: where values are high, the model need not follow them (lq-CMA-ES
-weighs by rank to the same end: Hansen 2019, doi:10.1145/3321707.3321842).
+k(u, u') = matern(u, u') + a <u, u'> + b <u, u'>^2 + c <u^2, u'^2> + e |u|^2 |u'|^2 around a centre, with a mean: a
+random quadratic plus what departs from it. Fewer points than coefficients are no obstacle (with b alone the flat limit
+is the least-norm Hessian of Powell's methods); c says how far the Hessian is diagonal, e how far it is the same in all
+directions: a few points more than d show a sphere, and more than 2 d a separable function. What holds, and how far a
+quadratic is to be trusted at all, is learnt from the data. The noise is heteroscedastic, g + h w with w growing as the
+square of the height above the best point: where values are high, the model need not follow them (lq-CMA-ES weighs by
+rank to the same end: Hansen 2019, doi:10.1145/3321707.3321842).
 """
 
 from __future__ import annotations
@@ -18,34 +20,36 @@ from .gaussian_process import _FAILED, Prior, _solve, minimise
 from .kernels import cholesky, distances, inverse_of, matern52, solve_lower
 from .quasi_random import Floats
 
-EXTRA = 4
-"""Hyperparameters after the lengthscales: log a, log b, log h, log g."""
+EXTRA = 6
+"""Hyperparameters after the lengthscales: log a, log b, log c, log e, log h, log g."""
 
 
 def local_prior(lengths: int) -> Prior:
-    """Priors on the log lengthscales (in units of the region's half-width) and log a, log b, log h, log g."""
-    tail = np.log([1.0, 1.0, 1e-3, 1e-8])
+    """Priors on the log lengthscales (in units of the region's half-width) and log a, b, c, e, h, g."""
     return Prior(
-        np.concatenate([np.full(lengths, math.log(2.0)), tail]),
-        np.concatenate([np.ones(lengths), [3.0, 3.0, 2.0, 3.0]]),
-        np.concatenate([np.full(lengths, math.log(0.05)), np.log([1e-6, 1e-6, 1e-8, 1e-12])]),
-        np.concatenate([np.full(lengths, math.log(100.0)), np.log([1e8, 1e8, 10.0, 1e-1])]),
+        np.array([math.log(2.0)] * lengths + [0.0] * 4 + [math.log(1e-3), math.log(1e-8)]),
+        np.array([1.0] * lengths + [3.0] * 4 + [2.0, 3.0]),
+        np.log([0.05] * lengths + [1e-6] * 4 + [1e-8, 1e-12]),
+        np.log([100.0] * lengths + [1e8] * 4 + [10.0, 1e-1]),
     )
 
 
 def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats) -> tuple[float, Floats]:
     """(-log L with mean and scale profiled out, up to a constant; its gradient) as in `gaussian_process`.
 
-    theta: (L + 4,), L = 1 (one lengthscale for all columns) or d.  u: (n, d).  y: (n,).  height: (n,) w above.
+    theta: (L + 6,), L = 1 (one lengthscale for all columns) or d.  u: (n, d).  y: (n,).  height: (n,) w above.
     """
     n, lengths = len(y), len(theta) - EXTRA
-    a, b, h, g = np.exp(theta[lengths:]).tolist()
+    a, b, c, e, h, g = np.exp(theta[lengths:]).tolist()
     z = u * np.exp(-theta[:lengths])
-    products = u @ u.T
-    k, c = matern52(distances(z, z))
+    products, squares = u @ u.T, u * u
+    crossed, alike = products * products, squares @ squares.T
+    size = squares.sum(axis=1)
+    k, slope = matern52(distances(z, z))
     k += a * products
-    squares = products * products
-    k += b * squares
+    k += b * crossed
+    k += c * alike
+    k += np.multiply.outer(e * size, size)
     k.ravel()[:: n + 1] += g + h * height
     factor = cholesky(k)
     if factor is None:
@@ -60,11 +64,15 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
     weights -= inverse
     diagonal = np.diagonal(weights)
     gradient = np.empty_like(theta)
-    gradient[lengths] = -0.5 * a * float(np.vdot(weights, products))
-    gradient[lengths + 1] = -0.5 * b * float(np.vdot(weights, squares))
-    gradient[lengths + 2] = -0.5 * h * float(diagonal @ height)
-    gradient[lengths + 3] = -0.5 * g * float(diagonal.sum())
-    weights *= c
+    gradient[lengths:] = (
+        -0.5 * a * float(np.vdot(weights, products)),
+        -0.5 * b * float(np.vdot(weights, crossed)),
+        -0.5 * c * float(np.vdot(weights, alike)),
+        -0.5 * e * float(size @ weights @ size),
+        -0.5 * h * float(diagonal @ height),
+        -0.5 * g * float(diagonal.sum()),
+    )
+    weights *= slope
     slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
     gradient[:lengths] = -slopes if lengths > 1 else -slopes.sum()
     return 0.5 * (n * math.log(scale) + log_det), gradient
@@ -72,15 +80,17 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
 
 @dataclass
 class LocalModel:
-    """The posterior; build it with `fit_local`. u: (n, d) points.  theta: what was found, for the next warm start."""
+    """The posterior; build it with `fit_local`. u: (n, d) points.  theta: what was found, for the next warm start.
+
+    shares: a, b, c, e of the kernel.
+    """
 
     u: Floats
     z: Floats
     factor: Floats
     alpha: Floats
     inverse_lengths: Floats
-    linear: float
-    square: float
+    shares: tuple[float, float, float, float]
     mean: float
     scale: float
     theta: Floats
@@ -89,11 +99,11 @@ class LocalModel:
     def of(cls, u: Floats, y: Floats, height: Floats, theta: Floats) -> LocalModel:
         """From points (n, d), values (n,), heights (n,) and log hyperparameters."""
         lengths = len(theta) - EXTRA
-        a, b, h, g = np.exp(theta[lengths:]).tolist()
+        a, b, c, e, h, g = np.exp(theta[lengths:]).tolist()
+        shares = (a, b, c, e)
         inverse_lengths = np.broadcast_to(np.exp(-theta[:lengths]), (u.shape[1],)).copy()
         z = u * inverse_lengths
-        products = u @ u.T
-        k = matern52(distances(z, z))[0] + a * products + b * products * products
+        k = matern52(distances(z, z))[0] + _quadratic(shares, u, u)
         while True:
             matrix = k.copy()
             matrix.ravel()[:: len(y) + 1] += g + h * height
@@ -105,16 +115,15 @@ class LocalModel:
         mean = float(both[:, 0].sum()) / float(both[:, 1].sum())
         alpha = both[:, 0] - mean * both[:, 1]
         scale = max(float(alpha @ (y - mean)) / len(y), 1e-12)  # of equal values: a little doubt
-        return cls(u, z, factor, alpha, inverse_lengths, a, b, mean, scale, theta)
+        return cls(u, z, factor, alpha, inverse_lengths, shares, mean, scale, theta)
 
     def believing(self, u: Floats) -> LocalModel:
         """As if the model's own mean had been observed at u (p, d); mean and scale stay."""
         if not len(u):
             return self
         z = u * self.inverse_lengths
-        cross, own = u @ self.u.T, u @ u.T
-        rows = matern52(distances(z, self.z))[0] + self.linear * cross + self.square * cross * cross
-        block = matern52(distances(z, z))[0] + self.linear * own + self.square * own * own
+        rows = matern52(distances(z, self.z))[0] + _quadratic(self.shares, u, self.u)
+        block = matern52(distances(z, z))[0] + _quadratic(self.shares, u, u)
         left = solve_lower(self.factor, rows.T).T  # L21 of the longer factor
         rest = block - left @ left.T
         rest.ravel()[:: len(u) + 1] += 1e-6 * np.maximum(np.diagonal(block), 1.0)
@@ -131,19 +140,23 @@ class LocalModel:
 
     def lower_bound(self, u: Floats, weight: float) -> tuple[Floats, Floats]:
         """(mean - weight sd (m,), its gradient (m, d)) at u (m, d)."""
+        a, b, c, e = self.shares
         z = u * self.inverse_lengths
+        squares, known = u * u, self.u * self.u
+        size, sizes = squares.sum(axis=1), known.sum(axis=1)
         products = u @ self.u.T
-        k, c = matern52(distances(z, self.z))
-        k += self.linear * products + self.square * products * products
-        inner = self.linear + 2.0 * self.square * products
+        k, decay = matern52(distances(z, self.z))
+        k += a * products + b * products * products + c * (squares @ known.T) + np.multiply.outer(e * size, sizes)
+        inner = a + 2.0 * b * products
         v = solve_lower(self.factor, k.T)
-        size = np.einsum("ij,ij->i", u, u)
-        prior = 1.0 + self.linear * size + self.square * size * size
+        prior = 1.0 + a * size + (b + e) * size * size + c * np.einsum("ij,ij->i", squares, squares)
         variance = np.maximum(prior - np.einsum("ij,ij->j", v, v), 1e-12 * prior)
         beta = solve_lower(self.factor, v, transposed=True).T
-        to_mean = self._pull(c * self.alpha, z) + (inner * self.alpha) @ self.u
-        to_variance = (2.0 * self.linear + 4.0 * self.square * size)[:, None] * u
-        to_variance -= 2.0 * (self._pull(c * beta, z) + (inner * beta) @ self.u)
+        both = self._pull(decay * self.alpha, z) + (inner * self.alpha) @ self.u
+        to_mean = both + 2.0 * u * (c * (self.alpha @ known) + e * float(self.alpha @ sizes))
+        both = self._pull(decay * beta, z) + (inner * beta) @ self.u
+        both += 2.0 * u * (c * (beta @ known) + e * (beta @ sizes)[:, None])
+        to_variance = 2.0 * u * (a + 2.0 * (b + e) * size[:, None] + 2.0 * c * squares) - 2.0 * both
         sd = np.sqrt(self.scale * variance)
         slope = to_mean - weight * self.scale * to_variance / (2.0 * sd)[:, None]
         return self.mean + k @ self.alpha - weight * sd, slope
@@ -152,6 +165,15 @@ class LocalModel:
         pulled = weights @ self.z
         pulled -= weights.sum(axis=1)[:, None] * z
         return np.asarray(pulled * self.inverse_lengths)
+
+
+def _quadratic(shares: tuple[float, float, float, float], u: Floats, v: Floats) -> Floats:
+    """(n, m) the quadratic part of the kernel between u (n, d) and v (m, d)."""
+    a, b, c, e = shares
+    products, squares, others = u @ v.T, u * u, v * v
+    total = a * products + b * products * products + c * (squares @ others.T)
+    total += np.multiply.outer(e * squares.sum(axis=1), others.sum(axis=1))
+    return np.asarray(total)
 
 
 def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15) -> LocalModel:

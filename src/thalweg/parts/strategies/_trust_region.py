@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.batch import Floats, Ints
-from ...numerics.local_quadratic import fit_local
+from ...numerics.local_quadratic import EXTRA, fit_local
 from ...numerics.projected_bfgs import projected_bfgs
 
 _FIRST, _LARGEST, _SMALLEST = 0.2, 0.5, 1e-7
@@ -64,7 +64,7 @@ class TrustRegion:
         u, y = (points[near] - centre) / self.radius, values[near]
         lengths = d if d <= _MANY else 1
         # like the global model: between fits the last hyperparameters serve
-        refit = len(points) >= self.count * 1.02 or len(self.theta) != lengths + 4
+        refit = len(points) >= self.count * 1.02 or len(self.theta) != lengths + EXTRA
         model = fit_local(u, y, self.theta if len(self.theta) else None, lengths, 15 if refit else 0)
         if refit:
             self.theta, self.count = model.theta, len(points)

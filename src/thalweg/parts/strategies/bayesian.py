@@ -45,7 +45,8 @@ class Bayesian(Strategy):
 
     acquisition: "logei", "ei", "ucb" (confidence bound) or "pi" (probability of improvement).
     exploration_rate: the chance of a proposal to be a random point.
-    initial: points before the first model; None: parameters + 2. What is known from elsewhere counts.
+    initial: spread points before the first model; None: where local steps are taken, one step along each parameter,
+    otherwise parameters + 2 spread points. What is known from elsewhere counts.
     local: whether local quadratic steps take turns with the global ones.
     """
 
@@ -75,7 +76,10 @@ class Bayesian(Strategy):
         view = View.of(space)
         self._made = Search(space, view, sobol_points(*scrambled(sobol_directions(d), self.rng), 0, NET))
         self.known = Memory.empty(d)
-        self.design = space.snap(space.repair(self._first_points(self.initial or view.count + 2), self.rng))
+        self.steps_locally = self.local and view.is_smooth and view.count > 0 and not self.problem.noisy
+        self.stepping = self.steps_locally and self.initial is None
+        count = view.count + 1 if self.stepping else self.initial or view.count + 2
+        self.design = space.snap(space.repair(self._first_points(count), self.rng))
         self.laid = 0  # of the design's points
         self.guests = 0  # foreign points told
         self.best, self.best_point = np.inf, np.full(d, 0.5)
@@ -85,7 +89,6 @@ class Bayesian(Strategy):
         self.value_fit = Fitted(np.zeros(view.count + 1))
         self.risk_fit = Fitted(np.zeros(view.count + 1))
         self.region = TrustRegion()
-        self.steps_locally = self.local and view.is_smooth and view.count > 0 and not noisy
         self.out = np.empty(0, dtype=np.int64)  # tickets not yet told, and their points
         self.out_points = np.empty((0, d))
         self.out_local: list[tuple[int, float]] = []  # (ticket, its step in half-widths) of local proposals
@@ -141,10 +144,22 @@ class Bayesian(Strategy):
         return np.concatenate(parts) if parts else np.empty((0, self.dimension))
 
     def _laid_out(self, n: int) -> Floats:
-        """The next points of the design; foreign points stand for as many of them, the first one included."""
+        """The next points of the design; foreign points stand for as many of them, the first one included.
+
+        Where local steps follow, all but the first are steps from the best point so far, each along another column:
+        every success is kept, and together they determine a slope.
+        """
         start = max(self.laid, 1 if self.guests else 0)
         rows = self.design[start : len(self.design) - max(self.guests - 1, 0)][:n]
         self.laid = start + len(rows)
+        if self.stepping and np.isfinite(self.best):
+            space = self.problem.space
+            rows = np.repeat(self.best_point[None], len(rows), axis=0)
+            columns = self.search.view.plain[np.arange(max(start, 1), self.laid) - 1]
+            at = np.arange(len(columns))
+            moved = rows[at, columns] + self.region.radius
+            rows[at, columns] = np.where(moved > 1.0, moved - 2.0 * self.region.radius, moved)
+            rows = space.snap(space.repair(rows, self.rng))
         return rows
 
     def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
