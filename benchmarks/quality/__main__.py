@@ -15,8 +15,9 @@ import argparse
 import numpy as np
 
 from .references import References
+from .running import TRACES, Job, folder, run_all, run_one
 from .score import SHARES, TARGETS, area, gap_at, reached
-from .running import TRACES, Job, folder, run_all
+from .solvers import group_of
 from .tasks import PRACTICAL, Task, tasks_of
 
 
@@ -50,14 +51,20 @@ def chosen(args: argparse.Namespace) -> list[Task]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run what is missing, in processes of their own."""
+    """Run what is missing."""
     jobs = [
         Job(solver, args.tag, task, args.budget, seed, args.wall)
         for solver in args.solvers.split(",")
         for task in chosen(args)
         for seed in numbers(args.seeds)
     ]
-    run_all([job for job in jobs if args.fresh or not job.path.exists()], args.jobs, args.memory)
+    jobs = [job for job in jobs if args.fresh or not job.path.exists()]
+    if args.jobs == 1 and not args.isolate and all(group_of(job.solver) == "classic" for job in jobs):
+        for job in jobs:
+            if said := run_one(job):
+                print(said, flush=True)
+    else:
+        run_all(jobs, args.jobs, args.memory)
 
 
 def score(args: argparse.Namespace) -> None:
@@ -129,7 +136,8 @@ def main() -> None:
     parser.add_argument("--tag", default="now", help="version of the solver's traces")
     parser.add_argument("--wall", type=float, default=600, help="run: seconds that one run may take")
     parser.add_argument("--memory", type=float, default=4, help="run: gigabytes of address space for one process")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
+    parser.add_argument("--isolate", action="store_true", help="run: in a process of its own even with --jobs 1")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")
     args = parser.parse_args()

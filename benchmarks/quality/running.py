@@ -1,9 +1,9 @@
-"""Runs in processes of their own, with limits: a solver that hangs, dies or eats the memory is a result, not an accident.
+"""Runs in processes of their own, with limits: a solver that hangs, dies or eats the memory is a result.
 
-A child is `python -m benchmarks.quality.running` in the environment of the solver's group. It reads one job a line (JSON)
-and answers each with one line; it lives on from job to job, so that imports are paid once. Limits:
-  wall_s     after so many seconds from its first evaluation on, a solver's next evaluation ends the run ("out of time");
-             a child that says nothing for twice that and a minute more is killed, and the run is recorded as such
+A child is `python -m benchmarks.quality.running` in the environment of the solver's group. It reads one job a line
+(JSON) and answers each with one line; it lives on from job to job, so that imports are paid once. Limits:
+  wall_s     after so many seconds from its first evaluation on, a solver's next evaluation ends the run ("out of
+             time"); a child silent for twice that and a minute more is killed, and the run is recorded as such
   memory_gb  of address space, by setrlimit (not for torch, which reserves far more than it uses)
 """
 
