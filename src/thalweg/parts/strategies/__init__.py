@@ -23,6 +23,7 @@ STRATEGIES: dict[str, str] = {
         "direct_l": "direct:DirectL",
         "genetic": "genetic:Genetic",
         "grid": "grid:Grid",
+        "lq_cmaes": "lq_cmaes:LqCMAES",
         "lhs": "lhs:LatinHypercube",
         "moead": "moead:MOEAD",
         "nelder_mead": "nelder_mead:NelderMead",
