@@ -24,6 +24,7 @@ STRATEGIES: dict[str, str] = {
         "genetic": "genetic:Genetic",
         "grid": "grid:Grid",
         "lq_cmaes": "lq_cmaes:LqCMAES",
+        "hybrid": "hybrid:Hybrid",
         "lhs": "lhs:LatinHypercube",
         "moead": "moead:MOEAD",
         "nelder_mead": "nelder_mead:NelderMead",
