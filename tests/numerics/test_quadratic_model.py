@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thalweg.numerics.quadratic_model import Interpolation, Model, ball_step, trust_step
+from thalweg.numerics.quadratic_model import Interpolation, Model, ball_step, round_axes, trust_step
 
 
 def random_model(d: int, rng) -> Model:
@@ -9,13 +9,18 @@ def random_model(d: int, rng) -> Model:
     return Model(rng.normal(size=d), a + a.T)
 
 
-def powell(steps, values):
-    """The KKT system of NA2009/06, eq. 3.10, solved as it is written: gradient and Hessian of least Frobenius norm."""
-    m, d = steps.shape
-    x = np.column_stack([np.ones(m), steps])
-    system = np.block([[0.5 * (steps @ steps.T) ** 2, x], [x.T, np.zeros((d + 1, d + 1))]])
-    solved = np.linalg.solve(system, np.concatenate([values, np.zeros(d + 1)]))
-    return solved[m + 1 :], (steps * solved[:m, None]).T @ steps
+def least_norm(steps, values):
+    """Of all quadratics through the points the one of least norm, from its coefficients: slopes, a curvature common to
+    all columns, the columns' own, and a full Hessian, each divided by the root of what it costs less.
+    """
+    d, scale = steps.shape[1], np.linalg.norm(steps, axis=1).max()
+    s = steps / scale
+    outer = np.einsum("ni,nj->nij", s, s).reshape(len(s), -1) / np.sqrt(2.0)
+    features = np.hstack([1e3 * s, 1e2 * (s**2).sum(axis=1, keepdims=True), s**2, outer])
+    found = np.linalg.lstsq(features, values, rcond=1e-14)[0]
+    hessian = 2e2 * found[d] * np.eye(d) + 2.0 * np.diag(found[d + 1 : 2 * d + 1])
+    hessian += np.sqrt(2.0) * found[2 * d + 1 :].reshape(d, d)
+    return 1e3 * found[:d] / scale, hessian / scale**2
 
 
 def test_a_quadratic_is_found_from_as_many_points_as_it_has_coefficients():
@@ -27,14 +32,48 @@ def test_a_quadratic_is_found_from_as_many_points_as_it_has_coefficients():
     np.testing.assert_allclose(found.hessian, truth.hessian, atol=1e-5)
 
 
-def test_with_fewer_points_it_is_powells_model():
+def test_with_fewer_points_it_is_the_one_of_least_norm():
     rng = np.random.default_rng(1)
     steps, values = rng.normal(size=(8, 4)), rng.normal(size=8)
     found = Interpolation.of(steps).model(values, Model.flat(4))
-    gradient, hessian = powell(np.vstack([steps, np.zeros(4)]), np.append(values, 0.0))
-    np.testing.assert_allclose(found.gradient, gradient, atol=2e-3)
-    np.testing.assert_allclose(found.hessian, hessian, atol=2e-3)
+    gradient, hessian = least_norm(steps, values)
+    np.testing.assert_allclose(found.gradient, gradient, atol=1e-4)
+    np.testing.assert_allclose(found.hessian, hessian, atol=1e-4)
     np.testing.assert_allclose(found(steps), values, atol=1e-8)
+
+
+@pytest.mark.parametrize("curvatures", [[3.0, 3.0, 3.0, 3.0], [1.0, 2.0, 3.0, 4.0]])
+def test_round_and_separable_bowls_need_few_points(curvatures):
+    rng = np.random.default_rng(5)
+    truth = Model(rng.normal(size=4), np.diag(curvatures))
+    count = 6 if len(set(curvatures)) == 1 else 12
+    steps = rng.normal(size=(count, 4))
+    found = Interpolation.of(steps).model(truth(steps), Model.flat(4))
+    assert np.abs(found.hessian - truth.hessian).max() < (2e-3 if count == 6 else 1.0)
+
+
+def test_axes_make_a_valley_round_and_keep_the_volume():
+    rng = np.random.default_rng(6)
+    turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    hessian = turn @ np.diag([1.0, 10.0, -100.0, 1e4]) @ turn.T
+    axes, into = round_axes(hessian)
+    np.testing.assert_allclose(axes @ into, np.eye(4), atol=1e-9)
+    assert abs(np.linalg.det(axes)) == pytest.approx(1.0)
+    round_ = axes.T @ hessian @ axes
+    np.testing.assert_allclose(np.abs(np.linalg.eigvalsh(round_)), np.abs(round_).max(), rtol=1e-6)
+    assert round_axes(np.zeros((3, 3))) is None and round_axes(np.full((2, 2), np.nan)) is None
+
+
+def test_steps_in_other_axes_stay_in_the_box_and_in_the_ball():
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        model = random_model(4, rng)
+        axes = rng.normal(size=(4, 4))
+        low, high = -rng.random(4), rng.random(4)
+        step = trust_step(model, low, high, 1.0, axes)
+        there = axes @ step
+        assert (there >= low - 1e-9).all() and (there <= high + 1e-9).all()
+        assert model(step[None])[0] <= 1e-12
 
 
 def test_the_change_of_the_hessian_is_what_is_small():
@@ -60,7 +99,7 @@ def test_lagrange_functions():
     steps = rng.normal(size=(7, 3))
     system = Interpolation.of(steps)
     at = np.array([system.lagrange_at(step) for step in [*steps, np.zeros(3)]])
-    np.testing.assert_allclose(at, np.eye(8), atol=1e-7)
+    np.testing.assert_allclose(at, np.eye(8), atol=1e-6)
     point = rng.normal(size=3)
     one = [system.lagrange(i)(point[None])[0] for i in range(7)]
     np.testing.assert_allclose(one, system.lagrange_at(point)[:-1], atol=1e-9)
@@ -69,7 +108,7 @@ def test_lagrange_functions():
 def test_one_point_gives_a_slope_towards_it():
     model = Interpolation.of(np.array([[0.0, 2.0]])).model(np.array([3.0]), Model.flat(2))
     assert model(np.array([[0.0, 2.0]]))[0] == pytest.approx(3.0)
-    assert model.gradient[0] == 0 and model.gradient[1] == pytest.approx(1.5, rel=1e-3)
+    assert model.gradient[0] == 0 and model.gradient[1] == pytest.approx(1.5, rel=2e-2)
 
 
 def test_equal_points_are_survived():

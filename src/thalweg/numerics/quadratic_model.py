@@ -7,7 +7,9 @@ J. Sci. Stat. Comput. 4 (1983) 553-572, doi:10.1137/0904038.
 
 Powell's KKT system is solved in its kernel form: with the best point as the origin, k(s, t) = (s.t)^2 / 2 + w s.t and a
 great w, the interpolant of least norm is his model (exactly so for w -> inf), and it also exists for sets that do not
-determine a gradient: then it is the one with the least change of the gradient.
+determine a gradient: then it is the one with the least change of the gradient. Two more terms make few points go
+further, r |s|^2 |t|^2 and c sum_i s_i^2 t_i^2: a curvature common to all columns, and one of each column's own, are
+preferred to a full Hessian that explains the same values.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_LINEAR = 1e4
-"""w: how much cheaper a change of the gradient is than one of the Hessian, in units of the set's size."""
+_PREFERRED = (1e6, 1e4, 1.0)
+"""w, r, c: how much cheaper changes of the gradient, of the curvature common to all columns and of the columns' own are
+than one of the Hessian beside them. A round bowl is found from d + 2 points that way; over 24 functions of 2, 5 and 10
+columns it was worth 10 to 20 % (area under the curve of targets reached in 20 d evaluations), with r = 1e2 as with 1e5.
+"""
+_FLATTEST = 1e-5
+"""The least curvature, in shares of the greatest, that coordinates are made round for."""
 _CUT = 1e-13
 """Relative eigenvalues of the kernel matrix below it are left out: points too near to each other to tell apart."""
 
@@ -65,8 +72,7 @@ class Interpolation:
     def of(cls, steps: Floats) -> Interpolation:
         """From steps (m, d), m >= 1, none of them zero."""
         scale = float(np.sqrt(np.einsum("ij,ij->i", steps, steps).max()))
-        inner = (steps @ steps.T) / scale**2
-        kernel = 0.5 * inner * inner + _LINEAR * inner
+        kernel = _kernel(steps / scale, steps / scale)
         # a unit diagonal, or points of different distance make it hopeless
         size = 1.0 / np.sqrt(np.diagonal(kernel))
         roots, vectors = np.linalg.eigh(kernel * size[:, None] * size)
@@ -85,24 +91,67 @@ class Interpolation:
 
     def lagrange_at(self, step: Floats) -> Floats:
         """(m + 1,) the values of all Lagrange functions at a step (d,), the best point's own at the end."""
-        inner = (self.steps @ step) / self.scale**2
-        values = self.inverse @ (0.5 * inner * inner + _LINEAR * inner)
+        values = self.inverse @ _kernel(self.steps / self.scale, step[None] / self.scale)[:, 0]
         return np.append(values, 1.0 - values.sum())
 
     def _add(self, shares: Floats, before: Model) -> Model:
         weighted = self.steps * shares[:, None]
-        gradient = before.gradient + _LINEAR * weighted.sum(axis=0) / self.scale**2
+        linear, common, own = _PREFERRED
+        gradient = before.gradient + linear * weighted.sum(axis=0) / self.scale**2
         hessian = before.hessian + weighted.T @ self.steps / self.scale**4
+        curves = shares @ self.steps**2 / self.scale**4
+        hessian[np.diag_indices_from(hessian)] += 2.0 * common * curves.sum() + 2.0 * own * curves
         return Model(gradient, 0.5 * (hessian + hessian.T))
 
 
-def trust_step(model: Model, low: Floats, high: Floats, radius: float) -> Floats:
+def _kernel(s: Floats, t: Floats) -> Floats:
+    """(n, m) k(s, t) of steps s (n, d) and t (m, d)."""
+    linear, common, own = _PREFERRED
+    inner = s @ t.T
+    kernel = 0.5 * inner * inner + linear * inner
+    left, right = s * s, t * t
+    kernel += common * np.multiply.outer(left.sum(axis=1), right.sum(axis=1)) + own * (left @ right.T)
+    return np.asarray(kernel)
+
+
+def sides(at: Floats, edges: Floats) -> Floats:
+    """(d,) a step along each column of the unit cube from a point (d,): upwards, shorter or downwards at the border."""
+    room = 1.0 - at
+    return np.asarray(np.where(edges <= room, edges, np.where(room >= 0.5 * edges, room, -edges)))
+
+
+def round_axes(hessian: Floats) -> tuple[Floats, Floats] | None:
+    """(axes (d, d), their inverse): coordinates z, step = axes @ z, in which the Hessian (d, d) is round (as far as the
+    cut at `_FLATTEST`), and a ball has the volume that it had; None where the Hessian says nothing.
+    """
+    roots, vectors = np.linalg.eigh(hessian)
+    roots = np.abs(roots)
+    if not 0 < roots.max() < math.inf:
+        return None
+    logs = np.log(np.maximum(roots, _FLATTEST * roots.max()))
+    scales = np.exp(0.5 * (logs.mean() - logs))
+    return vectors * scales, (vectors / scales).T
+
+
+def trust_step(model: Model, low: Floats, high: Floats, radius: float, axes: Floats | None = None) -> Floats:
     """A step (d,) that makes the model small, with low <= step <= high (low <= 0 <= high) and length <= radius.
+
+    axes: (d, d), where the model and the step are in other coordinates: low <= axes @ step <= high.
 
     An active-set method: the exact step of the free columns; where it leaves the box, it is cut at the first face, that
     column stays there, and the others are solved again.
     """
     d = len(low)
+    if axes is not None:
+        step = ball_step(model.gradient, model.hessian, radius)
+        inside = axes @ step
+        if (inside >= low).all() and (inside <= high).all():
+            return step
+        into = np.linalg.inv(axes)
+        model = Model(into.T @ model.gradient, into.T @ model.hessian @ into)
+        metric = into.T @ into
+    else:
+        metric = into = np.eye(d)
     step = np.zeros(d)
     slope = model.gradient
     free = ~(((low >= 0) & (slope > 0)) | ((high <= 0) & (slope < 0)))
@@ -112,10 +161,15 @@ def trust_step(model: Model, low: Floats, high: Floats, radius: float) -> Floats
         if not index.size:
             break
         fixed = np.where(free, 0.0, step)
-        room = math.sqrt(max(radius * radius - float(fixed @ fixed), 0.0))
+        room = math.sqrt(max(radius * radius - float(fixed @ metric @ fixed), 0.0))
         slope = (model.gradient + model.hessian @ fixed)[index]
         wanted = fixed.copy()
-        wanted[index] = ball_step(slope, model.hessian[np.ix_(index, index)], room)
+        square = np.ix_(index, index)
+        if axes is None:
+            wanted[index] = ball_step(slope, model.hessian[square], room)
+        else:
+            back = np.linalg.inv(np.linalg.cholesky(metric[square])).T  # of a ball to the ellipsoid
+            wanted[index] = back @ ball_step(back.T @ slope, back.T @ model.hessian[square] @ back, room)
         tried.append(np.minimum(np.maximum(wanted, low), high))
         move = wanted - step
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -130,7 +184,7 @@ def trust_step(model: Model, low: Floats, high: Floats, radius: float) -> Floats
         free[first] = False
     tried.append(step)
     rows = np.array(tried)
-    return np.asarray(rows[int(np.argmin(model(rows)))])
+    return np.asarray(into @ rows[int(np.argmin(model(rows)))])
 
 
 def ball_step(gradient: Floats, hessian: Floats, radius: float) -> Floats:

@@ -7,9 +7,12 @@ derivative-free optimization solvers, ACM Trans. Math. Softw. 45 (2019) 32, doi:
 Radius `delta` bounds the steps; `rho` <= delta bounds how small they may become, and shrinks only when the model was
 good and had nothing more to gain at its scale.
 
-- The set grows from 2 d + 1 points to as many as determine a quadratic, (d + 1) (d + 2) / 2 (at most _MOST): that is
+- A run begins with d + 1 points, each laid out from the best of those before it.
+- The set grows from there to as many as determine a quadratic, (d + 1) (d + 2) / 2 (at most _MOST): that is
   worth one to two decades after 20 d evaluations over staying at 2 d + 1, and the time of its linear algebra is small.
-- Batches: the first design (2 d + 1 points) is one batch. A step asked for several rows gives, after the step itself,
+- The region is a ball in coordinates in which the model is round (chosen anew every d + 1 evaluations): on long narrow
+  valleys that is worth two to eight decades after 50 d evaluations over a ball in the box's own coordinates.
+- Batches: the first design may be one batch. A step asked for several rows gives, after the step itself,
   points that mend the set's geometry.
 - Discrete columns: the space snaps; the model learns at the snapped points. Where the region is smaller than a cell,
   the neighbours one cell away are tried.
@@ -30,7 +33,7 @@ from ...core.batch import INFEASIBLE, Answers, Floats, Ints
 from ...core.errors import StrategyError
 from ...core.parameter import ORDERED
 from ...core.strategy import Abilities, Strategy
-from ...numerics.quadratic_model import Interpolation, Model, trust_step
+from ...numerics.quadratic_model import Interpolation, Model, round_axes, sides, trust_step
 from ._seen import Seen
 
 # Cartis et al. 2019, section 2: when a step was bad or good, and what delta and rho become. Good from 0.5 on and rho to
@@ -61,12 +64,7 @@ class Quadratic(Strategy):
     abilities = Abilities(learns_foreign=True)
 
     def __init__(
-        self,
-        *,
-        radius: float = 0.2,
-        end: float = 1e-7,
-        restarts: bool = True,
-        x0: Floats | list[float] | None = None,
+        self, *, radius: float = 0.2, end: float = 1e-7, restarts: bool = True, x0: Floats | list[float] | None = None
     ) -> None:
         if not 0 < radius <= 0.5:
             raise StrategyError(f"quadratic: radius is a share of the box in (0, 0.5], got {radius!r}")
@@ -84,7 +82,7 @@ class Quadratic(Strategy):
         self.cells = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]
         self.steppable = np.flatnonzero((space.kinds == ORDERED)[self.columns] & (self.cells > 0))
         d = len(self.columns)
-        self.design = 2 * d + 1
+        self.design = d + 1
         self.size = max(self.design, min((d + 1) * (d + 2) // 2, _MOST))
         # the phase: what it wants evaluated, and what came of it (NaN: nothing yet)
         self.phase = "new"
@@ -99,6 +97,10 @@ class Quadratic(Strategy):
         self.gradient: Floats = np.zeros(len(self.columns))
         self.origin: Floats = np.zeros(dimension)  # of the last model
         self.hessian: Floats = np.zeros((len(self.columns), len(self.columns)))
+        self.axes: Floats = np.eye(len(self.columns))  # the model's coordinates z: step = axes @ z
+        self.into: Floats = np.eye(len(self.columns))  # its inverse
+        self.turned = 0  # the run's age when they were last chosen
+        self.sides: Floats = np.zeros((self.design, dimension))  # the design's rows, seen from its first
         self.delta = self.rho = self.radius
         self.promised = 0.0  # by the model, for the step that is out
         self.violating = False  # no point of the run satisfies the constraints: heights are violations
@@ -121,7 +123,7 @@ class Quadratic(Strategy):
     @property
     def stride(self) -> int:
         """Rows of the current phase that were not given yet."""
-        return self.design if self.phase == "new" else max(int((~self.given).sum()), 1)
+        return 1 if self.phase in ("new", "design") else max(int((~self.given).sum()), 1)
 
     @property
     def done(self) -> bool:
@@ -131,9 +133,8 @@ class Quadratic(Strategy):
     @property
     def why(self) -> str:
         """Why it is done, or which region it is."""
-        if self.seen.exhausted:
-            return "every point of the space was proposed"
-        return self.ended or f"region {self.runs}, radius {self.delta:.2g}, {self.phase}"
+        ended = "every point of the space was proposed" if self.seen.exhausted else self.ended
+        return ended or f"region {self.runs}, radius {self.delta:.2g}, {self.phase}"
 
     # --- ask ------------------------------------------------------------------------------------------------------
 
@@ -147,11 +148,24 @@ class Quadratic(Strategy):
         if self.phase == "step" and len(wanted) and n > 1:
             self._mend(n - len(wanted))
             wanted = np.flatnonzero(~self.given)[:n]
+        if self.phase == "design":
+            self._shift(wanted)
         points, kept = self.seen.fresh(self.trial[wanted], self.problem.space, self.rng)
         wanted = wanted[kept]
         self.given[wanted] = True
         self.places += [(self.next_ticket + i, self.number, place) for i, place in enumerate(wanted.tolist())]
         return points
+
+    def _shift(self, wanted: Ints) -> None:
+        """Lay out the rest of the design from the best of it so far: it spans the same columns, from a better place."""
+        if not wanted.size or not math.isfinite(float(np.nanmin(self.found, initial=math.inf))):
+            return
+        best = self.trial[int(np.nanargmin(self.found))]
+        apart = self.sides[wanted]
+        rows = best + apart
+        # at a bound to the other side: the best has moved along earlier columns only, so that there is room
+        rows = np.where((rows > 1.0) | (rows < 0.0), best - apart, rows)
+        self.trial[wanted] = np.clip(rows, 0.0, 1.0)
 
     def _mend(self, count: int) -> None:
         """Up to `count` more rows for the step: where the set's worst points should be."""
@@ -215,27 +229,18 @@ class Quadratic(Strategy):
             self._accept()
 
     def _design(self, start: Floats, radius: float) -> None:
-        """A run at `start`: the point itself, and one step to both sides along each column (Powell 2009, section 2).
-
-        At a bound both steps go inwards, the second one twice as far.
-        """
+        """A run at `start`: the point itself, and one step along each column, inwards where there is no room."""
         self.runs += 1
-        self.age = 0
+        self.age = self.turned = 0
         self.delta = self.rho = radius
+        self.axes = self.into = np.eye(len(self.columns))
         self.points, self.heights = self.points[:0], self.heights[:0]
         self.gradient, self.hessian = np.zeros_like(self.gradient), np.zeros_like(self.hessian)
         self.starts = np.concatenate([self.starts[-_STARTS:], start[None]])
-        trial = np.repeat(start[None], self.design, axis=0)
+        self.sides = np.zeros((self.design, self.dimension))
         edges = np.minimum(np.maximum(radius, self.cells), 0.5)
-        for i, (column, edge) in enumerate(zip(self.columns.tolist(), edges.tolist(), strict=True)):
-            at = float(start[column])
-            up, down = at + edge, at - edge
-            if up > 1.0:
-                up = 1.0 if 1.0 - at >= 0.5 * edge else at - 2.0 * edge
-            if down < 0.0:
-                down = 0.0 if at >= 0.5 * edge else at + 2.0 * edge
-            trial[1 + 2 * i, column], trial[2 + 2 * i, column] = up, down
-        self._enter("design", np.clip(trial, 0.0, 1.0))
+        self.sides[np.arange(1, self.design), self.columns] = sides(start[self.columns], edges)
+        self._enter("design", np.clip(start + self.sides, 0.0, 1.0))
 
     def _settle(self) -> None:
         """A design or poll is known."""
@@ -270,7 +275,11 @@ class Quadratic(Strategy):
         others = np.flatnonzero(np.arange(len(self.points)) != best)
         if not others.size:
             return best, others, None
-        return best, others, Interpolation.of((self.points[others] - self.points[best])[:, self.columns])
+        return best, others, Interpolation.of(self._inner(self.points[others] - self.points[best]))
+
+    def _inner(self, steps: Floats) -> Floats:
+        """Steps (..., D) of the cube in the model's coordinates (..., d)."""
+        return np.asarray(steps[..., self.columns] @ self.into.T)
 
     def _offer(self, point: Floats, merit: float) -> None:
         """Take a known point into the set where there is room, where it is better, or where it mends the geometry."""
@@ -296,12 +305,12 @@ class Quadratic(Strategy):
         better = height < self.heights[best]
         centre = point if better else self.points[best]
         rows = np.append(others, best)
-        values = np.abs(system.lagrange_at((point - self.points[best])[self.columns]))
-        far = np.linalg.norm((self.points[rows] - centre)[:, self.columns], axis=1) / max(self.delta, _SAME)
+        values = np.abs(system.lagrange_at(self._inner(point - self.points[best])))
+        far = np.linalg.norm(self._inner(self.points[rows] - centre), axis=1) / max(self.delta, _SAME)
         score = values * np.maximum(far, 1.0) ** 4  # Powell 2009, eq. 6.1
         if not better:
             score[-1] = -1.0
-            if np.linalg.norm((point - centre)[self.columns]) > 10.0 * self.delta:
+            if np.linalg.norm(self._inner(point - centre)) > 10.0 * self.delta:
                 return
         target = int(np.argmax(score))
         if better or score[target] > 1.0:
@@ -309,7 +318,7 @@ class Quadratic(Strategy):
 
     def _distances(self) -> Floats:
         """(m,) from the best point of the set."""
-        steps = (self.points - self.points[int(np.argmin(self.heights))])[:, self.columns]
+        steps = self._inner(self.points - self.points[int(np.argmin(self.heights))])
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", steps, steps)))
 
     def _geometry_point(self, target: int) -> Floats:
@@ -318,14 +327,13 @@ class Quadratic(Strategy):
         point = self.points[best].copy()
         low, high = -point[self.columns], 1.0 - point[self.columns]
         if system is None or target == best:
-            step = self.rng.uniform(-1.0, 1.0, len(self.columns)) * self.delta
+            step = self.axes @ (self.rng.uniform(-1.0, 1.0, len(self.columns)) * self.delta)
         else:
             radius = max(min(_GEO[0] * float(self._distances()[target]), _GEO[1] * self.delta), self.rho)
             q = system.lagrange(int(np.flatnonzero(others == target)[0]))
-            rows = np.array(
-                [trust_step(q, low, high, radius), trust_step(Model(-q.gradient, -q.hessian), low, high, radius)]
-            )
-            step = rows[int(np.argmax(np.abs(q(rows))))]
+            both = (q, Model(-q.gradient, -q.hessian))
+            rows = np.array([trust_step(side, low, high, radius, self._turned_axes) for side in both])
+            step = self.axes @ rows[int(np.argmax(np.abs(q(rows))))]
         point[self.columns] += np.minimum(np.maximum(step, low), high)
         return np.asarray(point)
 
@@ -339,6 +347,7 @@ class Quadratic(Strategy):
             if better:
                 self._design(point, max(0.25 * self.radius, min(self.delta, self.radius)))
                 return
+        self._turn()
         for _ in range(200):
             if not len(self.points):
                 break
@@ -357,18 +366,37 @@ class Quadratic(Strategy):
         point = self.points[best].copy()
         if system is None:
             return point, 0.0, 0.0
-        before = Model(self.gradient, self.hessian).moved((point - self.origin)[self.columns])
+        before = Model(self.gradient, self.hessian).moved(self._inner(point - self.origin))
         model = system.model(self.heights[others] - self.heights[best], before)
         self.origin, self.gradient, self.hessian = point.copy(), model.gradient, model.hessian
         low, high = -point[self.columns], 1.0 - point[self.columns]
-        step = trust_step(model, low, high, self.delta)
-        point[self.columns] += step
+        step = trust_step(model, low, high, self.delta, self._turned_axes)
+        point[self.columns] += np.minimum(np.maximum(self.axes @ step, low), high)
         if self.cells.any():
             point = self.problem.space.snap(point[None])[0]
-            step = (point - self.points[best])[self.columns]
+            step = self._inner(point - self.points[best])
             if (np.abs(self.points - point).max(axis=1) < _SAME).any():
                 return point, 0.0, 0.0
         return point, -float(model(step[None])[0]), float(np.linalg.norm(step))
+
+    @property
+    def _turned_axes(self) -> Floats | None:
+        return self.axes if self.turned else None
+
+    def _turn(self) -> None:
+        """Choose coordinates in which the model is round, and as wide as the ones before by volume.
+
+        A ball of such coordinates reaches as far along a valley as the model can be trusted there; in the box's own it
+        is as small as the valley is narrow. Not on discrete columns, whose cells have no other directions.
+        """
+        due = self.age >= self.turned + len(self.columns) + 1 and len(self.points) > len(self.columns) + 1
+        if not due or self.cells.any():
+            return
+        slope, hessian = self.into.T @ self.gradient, self.into.T @ self.hessian @ self.into  # of the box's own steps
+        found = round_axes(hessian)
+        if found is not None:
+            self.turned, self.axes, self.into = self.age, *found
+            self.gradient, self.hessian = self.axes.T @ slope, self.axes.T @ hessian @ self.axes
 
     def _improve(self) -> bool:
         """Replace a point that is far away, if there is one."""
@@ -406,7 +434,7 @@ class Quadratic(Strategy):
             if not math.isnan(value)
         ]
         height = self._height(merit)
-        length = float(np.linalg.norm((point - self.points[int(np.argmin(self.heights))])[self.columns]))
+        length = float(np.linalg.norm(self._inner(point - self.points[int(np.argmin(self.heights))])))
         self._offer(point, merit)
         for row, value in extra:
             self._offer(row, value)
@@ -466,8 +494,8 @@ class Quadratic(Strategy):
         self.kind = int(not anew and self.spent[1] < self.spent[0] and math.isfinite(self.best))
         if self.kind:
             start = self.best_point.copy()
-            shift = rng.normal(0.0, 0.5 * self.radius, len(self.columns))
-            start[self.columns] = np.abs(start[self.columns] + shift)
+            start[self.columns] += rng.normal(0.0, 0.5 * self.radius, len(self.columns))
+            start = np.abs(start)
             start = np.where(start > 1.0, 2.0 - start, start)
             self._design(space.snap(np.clip(start, 0.0, 1.0)[None])[0], _NEAR * self.radius)
             return
