@@ -2,6 +2,9 @@
 
     python -m benchmarks.quality run --solvers tw:auto,tw:bayesian --dims 5 --instances 1 --budget 20 --jobs 1
     python -m benchmarks.quality score --dims 5 --instances 1 --at 10,20 --solvers tw:auto,nlopt_bobyqa
+    python -m benchmarks.quality references --suite practical --instances 1      (see `references`)
+    python -m benchmarks.quality overhead --dims 5,10 --budget 1100              (see `overhead`)
+    python -m benchmarks.quality report --instances 4-6                          (see `report`)
 
 budget is per dimension. Traces are kept in benchmarks/traces/SOLVER@TAG/ and are not run twice unless `--fresh`.
 Suites: bbob, bbob-mixint (COCO's), practical, conditional, constrained, combinatorial (see `practical`). Functions are
@@ -121,10 +124,25 @@ def references(args: argparse.Namespace) -> None:
         found.save()
 
 
+def report(args: argparse.Namespace) -> None:
+    """Write docs/benchmarks/answers.md anew."""
+    from .report import write
+
+    command = f"python -m benchmarks.quality report --tag {args.tag} --instances {args.instances} --seeds {args.seeds}"
+    print(write(numbers(args.instances), numbers(args.seeds), args.tag, command))
+
+
+def overhead(args: argparse.Namespace) -> None:
+    """Print the table of what a suggestion costs."""
+    from .overhead import overhead_table
+
+    print("\n".join(overhead_table(numbers(args.dims), args.budget, args.tag)) or "no traces of suite overhead here")
+
+
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality")
-    parser.add_argument("what", choices=("run", "score", "references"))
+    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report"))
     parser.add_argument("--solvers", default="")
     parser.add_argument("--suite", default="bbob")
     parser.add_argument("--functions", default="", help="numbers (1-24), or names of practical problems")
@@ -141,7 +159,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")
     args = parser.parse_args()
-    {"run": run, "score": score, "references": references}[args.what](args)
+    {"run": run, "score": score, "references": references, "overhead": overhead, "report": report}[args.what](args)
 
 
 if __name__ == "__main__":

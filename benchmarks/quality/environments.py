@@ -3,8 +3,8 @@
     python -m benchmarks.quality.environments classic nevergrad      makes (or completes) them
     python -m benchmarks.quality.environments --list                 says what is there, and its size
 
-They lie in .venv-bench-NAME beside the sources, or in THALWEG_ENVIRONMENTS/NAME. `run` starts a rival in the environment
-of its group; those of `classic`, and thalweg, run in the interpreter that runs the harness.
+They lie in .venv-bench-NAME beside the sources, or in THALWEG_ENVIRONMENTS/NAME. `run` starts a rival in its group's
+environment; those of `classic`, and thalweg, run in the interpreter that runs the harness.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ class References:
             if made is not None and made.optimum is not None:
                 row["best"], row["by"] = made.optimum, "enumeration"
         for path in sorted(traces.glob(f"*@*/b*/{task.key}_s*.npz")):
-            trace = np.load(path)["trace"]
+            with np.load(path) as data:
+                trace = data["trace"]
             if len(trace) and trace[-1, 1] < row.get("best", np.inf):
                 row["best"], row["by"] = float(trace[-1, 1]), path.parents[1].name.split("@")[0]
         return f"top {row['top']:.6g} best {row.get('best', np.nan):.6g} by {row.get('by', 'nobody')}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .practical.registry import SLACK
-from .practical.variables import optuna_params
+from .practical.variables import Pick, Some, optuna_params
 from .solvers import rival
 from .tasks import Watched
 
@@ -45,22 +46,54 @@ def _bobyqa(problem: Watched, seed: int) -> None:
         start = _random_start(problem, rng)
 
 
+def _constraints(problem: Watched) -> tuple[Any, list[Any]]:
+    """(objective, constraints) for methods that know measured constraints; one evaluation gives both."""
+    made = getattr(problem, "made", None)
+    if made is None or not made.limits:
+        return problem, []
+    from scipy.optimize import NonlinearConstraint
+
+    known: dict[bytes, tuple[float, list[float]]] = {}
+
+    def both(x: Any) -> tuple[float, list[float]]:
+        x = np.minimum(np.maximum(np.asarray(x, dtype=float), problem.lower), problem.upper)
+        key = x.tobytes()
+        if key not in known:
+            known.clear()
+            known[key] = problem.judge(made.box.params(np.where(problem.integers, np.round(x), x)))
+        return known[key]
+
+    return lambda x: both(x)[0], [NonlinearConstraint(lambda x: both(x)[1], -np.inf, 0.0)]
+
+
 @rival("scipy_cobyqa")
 def _cobyqa(problem: Watched, seed: int) -> None:
+    """From the centre, then from random points; measured constraints as its own."""
     from scipy.optimize import Bounds, minimize
 
     rng = np.random.default_rng(seed)
     start = (problem.lower + problem.upper) / 2
     radius = 0.2 * float(np.min(problem.upper - problem.lower))
+    value, constraints = _constraints(problem)
     while True:
         minimize(
-            problem,
+            value,
             start,
             method="COBYQA",
             bounds=Bounds(problem.lower, problem.upper),
+            constraints=constraints,
             options={"initial_tr_radius": radius, "final_tr_radius": 1e-9 * radius, "maxfev": 10**6},
         )
         start = _random_start(problem, rng)
+
+
+@rival("scipy_shgo")
+def _shgo(problem: Watched, seed: int) -> None:  # it has no random numbers
+    """Sobol' sampling with local searches; it ends by itself."""
+    from scipy.optimize import shgo
+
+    box = list(zip(problem.lower, problem.upper, strict=True))
+    shgo(problem, box, n=64, iters=100, sampling_method="sobol", options={"maxfev": problem.budget})
 
 
 @rival("scipy_slsqp")
@@ -190,14 +223,17 @@ def _catcma(problem: Watched, seed: int) -> None:
         run += 1
 
 
-def _optuna(problem: Watched, sampler: Any) -> None:
-    """Ask and tell, with the problem's own parameters where it has them."""
+def _optuna(problem: Watched, sampler: Any, later: Sequence[tuple[int, Any]] = ()) -> None:
+    """Ask and tell, with the problem's own parameters where it has them. later: (trials, sampler that follows then)."""
     import optuna  # type: ignore[import-not-found]
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=sampler)
     made = getattr(problem, "made", None)
     while True:
+        for trials, follower in later:
+            if problem.count == trials:
+                study.sampler = follower
         trial = study.ask()
         if made is None:
             x = [
@@ -233,6 +269,32 @@ def _gp(problem: Watched, seed: int) -> None:
 
     clean = problem.clean is None
     _optuna(problem, optuna.samplers.GPSampler(seed=seed, deterministic_objective=clean, **_limits(problem)))
+
+
+@rival("optuna_cma")
+def _optuna_cma(problem: Watched, seed: int) -> None:
+    import optuna
+
+    _optuna(problem, optuna.samplers.CmaEsSampler(seed=seed))
+
+
+@rival("optuna_auto")
+def _optuna_auto(problem: Watched, seed: int) -> None:
+    """OptunaHub's AutoSampler by its rule (the package itself is loaded from the network).
+
+    Choices, conditions or constraints: multivariate TPE; else the Gaussian process for 250 trials, then CMA-ES.
+    """
+    import optuna
+
+    made = getattr(problem, "made", None)
+    if made is not None and (
+        made.limits or any(variable.when or isinstance(variable, (Pick, Some)) for variable in made.variables)
+    ):
+        _tpe(problem, seed)
+        return
+    first = optuna.samplers.GPSampler(seed=seed, deterministic_objective=problem.clean is None)
+    second = optuna.samplers.CmaEsSampler(seed=seed)
+    _optuna(problem, first, [(250, second)])
 
 
 @rival("fcmaes_bite")

@@ -1,4 +1,4 @@
-"""Adapters of rivals with environments of their own (see `environments`): Nevergrad, Ax, SMAC, HEBO, rustuna."""
+"""Adapters of rivals with environments of their own (see `environments`): Nevergrad, rustuna, Ax, SMAC, HEBO."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .practical.registry import SLACK
 from .practical.variables import Pick, Real, Variable, Whole
 from .solvers import rival
 from .tasks import Watched
@@ -67,6 +68,26 @@ def _ngopt(problem: Watched, seed: int) -> None:
 @rival("ng_1p1", group="nevergrad")
 def _one_plus_one(problem: Watched, seed: int) -> None:
     _nevergrad(problem, seed, "OnePlusOne")
+
+
+@rival("rustuna_tpe", group="rustuna")
+def _rustuna(problem: Watched, seed: int) -> None:
+    """Optuna's interface written anew in Rust; its TPE, with its own types and conditions."""
+    import rustuna  # type: ignore[import-not-found]
+
+    from .practical.variables import optuna_params
+
+    study = rustuna.create_study(sampler=rustuna.samplers.TPESampler(seed=seed, multivariate=True))
+    made = getattr(problem, "made", None)
+    while True:
+        trial = study.ask()
+        if made is None:
+            value = _value(problem, optuna_params(trial, _variables(problem)))
+        else:
+            value, violations = problem.judge(optuna_params(trial, made.variables))
+            if made.limits:
+                trial.set_constraints({f"limit{i}": item - SLACK for i, item in enumerate(violations)})
+        study.tell(trial.number, value)
 
 
 @rival("ax", group="torch")

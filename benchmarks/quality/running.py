@@ -73,7 +73,7 @@ def keep(job: Job, problem: Watched | None, error: str) -> str:
 
 def run_one(job: Job) -> str:
     """Run one solver on one task with one seed in this process, and keep its trace; gives what went wrong, or ""."""
-    problem = open_task(job.task, job.budget * job.task.dimension)
+    problem = open_task(job.task, job.task.evaluations(job.budget))
     problem.limit_s = job.wall_s
     error = ""
     with warnings.catch_warnings():
@@ -139,6 +139,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def run_all(jobs: Iterable[Job], count: int = 1, memory_gb: float = 4.0) -> list[str]:

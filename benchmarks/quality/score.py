@@ -34,3 +34,18 @@ def area(trace: np.ndarray, dimension: int, budget: float, targets: np.ndarray =
         hit = rows < len(order)
         times[hit] = trace[rows[hit], 0]
     return float(np.mean(np.clip((high - np.log(np.maximum(times, dimension))) / (high - low), 0.0, 1.0)))
+
+
+def area_in_time(
+    trace: np.ndarray, dimension: int, budget: float, cost_s: float, targets: np.ndarray = TARGETS
+) -> float:
+    """The same area over log(time) in [d, B] * cost_s, when each evaluation takes cost_s and the solver its own time.
+
+    trace: (k, 3), whose last column is the solver's CPU seconds up to that evaluation. A solver that thinks long has
+    less of its trace inside the time that B evaluations take.
+    """
+    if trace.shape[1] < 3:
+        raise SystemExit("these traces were made without times; run the solver again with --fresh")
+    late = trace.copy()
+    late[:, 0] = trace[:, 0] + trace[:, 2] / cost_s
+    return area(late, dimension, budget, targets)

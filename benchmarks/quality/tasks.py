@@ -36,6 +36,10 @@ class Task:
     dimension: int
     instance: int
 
+    def evaluations(self, budget: int) -> int:
+        """The budget in evaluations: `budget` for each dimension; of `overhead` it is their number already."""
+        return budget if self.suite == "overhead" else budget * self.dimension
+
     @property
     def key(self) -> str:
         """The name of its file."""
@@ -49,7 +53,8 @@ class Watched:
     optimum: what the gap is measured from (practical problems: 0, so that the trace holds values).
     made: the practical problem behind the box; solvers with types of their own evaluate its params by `judge`.
     limit_s: seconds of wall time from the first evaluation on, after which the next evaluation raises `Spent`.
-    trace: (evaluations so far, gap, CPU seconds spent by the solver so far) at every improvement.
+    trace: (evaluations so far, gap, CPU seconds spent by the solver so far) at every improvement; at every evaluation
+    where `every` is set.
     """
 
     evaluate: Callable[[Any], float]
@@ -61,6 +66,7 @@ class Watched:
     clean: Callable[[Any], float] | None = None
     made: Made | None = None
     limit_s: float = np.inf
+    every: bool = False
     count: int = 0
     best: float = np.inf
     inside: float = 0.0
@@ -114,8 +120,8 @@ class Watched:
         self.last = time.process_time()
         self.inside += self.last - before
         self.count += 1
-        if true < self.best:
-            self.best = true
+        if true < self.best or self.every:
+            self.best = min(true, self.best)
             self.trace.append((self.count, true - self.optimum, self.spent))
 
 
@@ -169,17 +175,32 @@ def _practical(task: Task, budget: int) -> Watched:
     return Watched(lambda x: np.nan, box.lower, box.upper, box.integers, 0.0, budget, made=made)
 
 
+def _overhead(task: Task, budget: int) -> Watched:
+    """A curved valley that costs nothing; what counts is the time between its evaluations."""
+    d = task.dimension
+
+    def valley(x: np.ndarray) -> float:
+        return float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2))
+
+    whole = np.zeros(d, dtype=bool)
+    return Watched(valley, np.full(d, -5.0), np.full(d, 5.0), whole, 0.0, budget, every=True)
+
+
 def open_task(task: Task, budget: int) -> Watched:
     """The problem, ready to be evaluated `budget` times."""
     if task.suite in ("bbob", "bbob-mixint"):
         return _coco(task, budget)
     if task.suite in PRACTICAL:
         return _practical(task, budget)
-    raise SystemExit(f"unknown suite {task.suite!r}; known: bbob, bbob-mixint, {', '.join(PRACTICAL)}")
+    if task.suite == "overhead":
+        return _overhead(task, budget)
+    raise SystemExit(f"unknown suite {task.suite!r}; known: bbob, bbob-mixint, overhead, {', '.join(PRACTICAL)}")
 
 
 def tasks_of(suite: str, problems: list[int], dimensions: list[int], instances: list[int]) -> list[Task]:
     """All combinations, in a fixed order. Practical problems are counted from 1 and have dimensions of their own."""
+    if suite == "overhead":
+        return [Task(suite, "valley", d, 1) for d in dimensions]
     if suite not in PRACTICAL:
         return [Task(suite, f"f{p:02d}", d, i) for d in dimensions for i in instances for p in problems]
     from .practical import PROBLEMS, names_of

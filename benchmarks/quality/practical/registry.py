@@ -82,4 +82,9 @@ def open_problem(name: str, instance: int) -> Made:
         raise SystemExit(f"unknown practical problem {name!r}; known: {', '.join(PROBLEMS)}")
     if instance < 1:
         raise SystemExit(f"instances are counted from 1, got {instance}")
-    return PROBLEMS[name].make(instance)
+    try:
+        return PROBLEMS[name].make(instance)
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"the problem {name!r} needs {error.name}: pip install -r benchmarks/quality/requirements/classic.txt"
+        ) from None

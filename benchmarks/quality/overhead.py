@@ -1,0 +1,55 @@
+"""What a suggestion costs: the solver's own CPU milliseconds per evaluation around the n-th, from traces of `overhead`.
+
+    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --wall 30 --isolate --solvers ...
+    python -m benchmarks.quality overhead --dims 5,10,20 --budget 1100 --tag now
+
+The objective is a valley that costs nothing. A solver that is out of time has figures only for what it did in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .running import TRACES, folder
+from .tasks import tasks_of
+
+COUNTS = (50, 200, 500, 1000)
+
+
+def cost_at(trace: np.ndarray, count: int) -> float:
+    """Mean milliseconds per evaluation over the tenth around the count-th; nan where the trace does not go so far.
+
+    trace (n, 3): every evaluation with the solver's seconds up to it.
+    """
+    low, high = count - max(count // 20, 5), count + max(count // 20, 5)
+    if len(trace) < high:
+        return float("nan")
+    return float(1e3 * (trace[high - 1, 2] - trace[low - 1, 2]) / (high - low))
+
+
+def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
+    """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces."""
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for home in sorted(TRACES.glob(f"*@{tag}")):
+        solver = home.name.rsplit("@", 1)[0]
+        for task in tasks_of("overhead", [], dimensions, []):
+            path = folder(solver, tag, budget) / f"{task.key}_s0.npz"
+            if path.exists():
+                with np.load(path) as data:
+                    trace = data["trace"]
+                found.setdefault(solver, {}).update({(task.dimension, n): cost_at(trace, n) for n in COUNTS})
+    if not found:
+        return []
+    columns = [(d, n) for d in dimensions for n in COUNTS]
+    lines = ["| ms per suggestion | " + " | ".join(f"d={d} n={n}" for d, n in columns) + " |"]
+    lines.append("| --- |" + " ---: |" * len(columns))
+
+    def place(solver: str) -> tuple[float, float]:
+        costs = [found[solver].get((dimensions[0], n), np.nan) for n in (200, 50)]
+        return tuple(cost if np.isfinite(cost) else 1e9 for cost in costs)  # type: ignore[return-value]
+
+    for solver in sorted(found, key=place):
+        cells = [found[solver].get(column, np.nan) for column in columns]
+        name = f"**{solver}**" if solver.startswith("tw:") else solver
+        lines.append(f"| {name} | " + " | ".join("-" if np.isnan(cell) else f"{cell:.3g}" for cell in cells) + " |")
+    return lines
