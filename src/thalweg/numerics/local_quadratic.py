@@ -23,6 +23,8 @@ from .quasi_random import Floats
 EXTRA = 6
 """Hyperparameters after the lengthscales: log a, log b, log c, log e, log h, log g."""
 
+_QUADRATIC = np.append(np.full(4, 8.0), np.log([1e-6, 1e-8]))
+
 
 def local_prior(lengths: int) -> Prior:
     """Priors on the log lengthscales (in units of the region's half-width) and log a, b, c, e, h, g."""
@@ -179,7 +181,8 @@ def _quadratic(shares: tuple[float, float, float, float], u: Floats, v: Floats) 
 def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15) -> LocalModel:
     """The model of points u (n, d), in units of the region's half-width around its centre, and values y (n,).
 
-    theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean.
+    theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean. With d lengthscales
+    it begins a second time where a quadratic explains nearly all: the way there may lead uphill.
     lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.
     """
     y = y / max(float(np.abs(y).max()), 1e-300)  # whatever follows does not overflow
@@ -197,5 +200,8 @@ def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iteratio
         return value + penalty, slope + more
 
     if iterations:
-        start = minimise(objective, [start], prior.low, prior.high, iterations)
+        starts = [start]
+        if lengths > 1 and len(u) > u.shape[1] + 2:
+            starts.append(np.concatenate([prior.mean[:lengths], _QUADRATIC]))
+        start = minimise(objective, starts, prior.low, prior.high, iterations)
     return LocalModel.of(u, values, height, np.asarray(start, dtype=np.float64))

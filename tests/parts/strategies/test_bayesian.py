@@ -306,14 +306,14 @@ def test_training_rows_are_the_best_and_some_others():
 def test_the_box_grows_and_shrinks():
     region = TrustRegion()
     region.hear(True, 1.0, 0, 3)
-    assert region.radius == pytest.approx(0.32)
+    assert region.radius == pytest.approx(0.4)
     assert region.turn
     region.hear(False, 1.0, 2, 3)
-    assert (region.radius, region.turn) == (pytest.approx(0.32), False)
+    assert (region.radius, region.turn) == (pytest.approx(0.4), False)
     region.hear(False, 1.0, 4, 3)
-    assert region.radius == pytest.approx(0.16)
+    assert region.radius == pytest.approx(0.2)
     region.hear(True, 0.05, 4, 3)
-    assert region.radius == pytest.approx(0.096)
+    assert region.radius == pytest.approx(0.12)
     for _ in range(60):
         region.hear(False, 1.0, 9, 3)
     assert 1e-7 <= region.radius <= 0.2

@@ -15,10 +15,12 @@ from ...core.batch import Floats, Ints
 from ...numerics.local_quadratic import EXTRA, fit_local
 from ...numerics.projected_bfgs import projected_bfgs
 
-_FIRST, _LARGEST, _SMALLEST = 0.2, 0.5, 1e-7
+_FIRST, _LARGEST, _SMALLEST = 0.2, 1.0, 1e-7
+_GROW = 2.0
 _REACH = 6.0  # points within so many half-widths of the box may be in the model
 _BOLD, _WARY = 0.3, 1.0  # weights of the standard deviation
 _MANY = 12  # columns above which one lengthscale is fitted for all of them, or a step costs tens of milliseconds
+_MOST = 150  # points in the model, for the same reason
 
 
 Chance = Callable[[Floats], tuple[Floats, Floats]]
@@ -52,7 +54,7 @@ class TrustRegion:
         chance: the log chance that points are fine, with its gradient, where that is in doubt.
         """
         d = len(centre)
-        wanted = int(1.2 * (d + 1) * (d + 2) / 2) + d + 4
+        wanted = min(int(1.2 * (d + 1) * (d + 2) / 2) + d + 4, _MOST)
         apart = points - centre
         squared = np.einsum("ij,ij->i", apart, apart)
         order = np.argpartition(squared, wanted)[:wanted] if len(points) > wanted else np.arange(len(points))
@@ -94,7 +96,7 @@ class TrustRegion:
             self.successes += 1
             self.turn = self.successes % 4 != 0  # every fourth success the rest of the box gets its turn
             if length > 0.9:
-                self.radius = min(1.6 * self.radius, _LARGEST)
+                self.radius = min(_GROW * self.radius, _LARGEST)
             elif length < 0.1:
                 self.radius *= 0.6
         else:

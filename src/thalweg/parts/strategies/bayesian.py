@@ -11,8 +11,8 @@
 - Failures and measured constraints: a model of risk (see `_surrogate`).
 - Noise (`noisy=True`): a larger nugget, and improvement over the lowest posterior mean instead of the lowest value.
 
-A proposal costs a few milliseconds of one core. NumPy's and SciPy's BLAS may use more threads for such small matrices,
-to no gain: set OMP_NUM_THREADS=1 (or OPENBLAS_NUM_THREADS=1) where other processes want the cores.
+A proposal costs a few milliseconds of one core: OpenBLAS is told to use one thread while it is made. Other BLAS
+libraries want OMP_NUM_THREADS=1 or their own variable in the environment (see `thalweg.numerics.blas`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ...core.batch import Answers, Floats, Status
 from ...core.errors import StrategyError
 from ...core.strategy import Abilities, Strategy
 from ...numerics.acquisition import Kind
+from ...numerics.blas import one_thread
 from ...numerics.gaussian_process import Posterior
 from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
 from ._acquire import NET, Search
@@ -140,7 +141,8 @@ class Bayesian(Strategy):
             if self.known.ok.sum() < 2:
                 self._explore(parts, n - count)
             else:
-                self._exploit(parts, n - count)
+                with one_thread():
+                    self._exploit(parts, n - count)
         return np.concatenate(parts) if parts else np.empty((0, self.dimension))
 
     def _laid_out(self, n: int) -> Floats:
@@ -152,14 +154,15 @@ class Bayesian(Strategy):
         start = max(self.laid, 1 if self.guests else 0)
         rows = self.design[start : len(self.design) - max(self.guests - 1, 0)][:n]
         self.laid = start + len(rows)
-        if self.stepping and np.isfinite(self.best):
-            space = self.problem.space
-            rows = np.repeat(self.best_point[None], len(rows), axis=0)
+        if self.stepping and (np.isfinite(self.best) or not len(self.known.values)):
+            space, width = self.problem.space, self.region.radius
+            base = self.best_point if np.isfinite(self.best) else self.design[0]
             columns = self.search.view.plain[np.arange(max(start, 1), self.laid) - 1]
+            steps = np.repeat(base[None], len(columns), axis=0)
             at = np.arange(len(columns))
-            moved = rows[at, columns] + self.region.radius
-            rows[at, columns] = np.where(moved > 1.0, moved - 2.0 * self.region.radius, moved)
-            rows = space.snap(space.repair(rows, self.rng))
+            moved = steps[at, columns] + width
+            steps[at, columns] = np.where(moved > 1.0, moved - 2.0 * width, moved)
+            rows = np.concatenate([rows[: len(rows) - len(steps)], space.snap(space.repair(steps, self.rng))])
         return rows
 
     def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
