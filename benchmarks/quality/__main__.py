@@ -56,7 +56,7 @@ def chosen(args: argparse.Namespace) -> list[Task]:
 def run(args: argparse.Namespace) -> None:
     """Run what is missing."""
     jobs = [
-        Job(solver, args.tag, task, args.budget, seed, args.wall)
+        Job(solver, args.tag, task, args.budget, seed, args.limit)
         for solver in args.solvers.split(",")
         for task in chosen(args)
         for seed in numbers(args.seeds)
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=20, help="evaluations per dimension")
     parser.add_argument("--at", default="", help="score: budgets per dimension, such as 5,10,20")
     parser.add_argument("--tag", default="now", help="version of the solver's traces")
-    parser.add_argument("--wall", type=float, default=600, help="run: seconds that one run may take")
+    parser.add_argument("--limit", type=float, default=600, help="run: CPU seconds that one run may take")
     parser.add_argument("--memory", type=float, default=4, help="run: gigabytes of address space for one process")
     parser.add_argument("--jobs", type=int, default=1, help="run: processes at a time")
     parser.add_argument("--isolate", action="store_true", help="run: in a process of its own even with --jobs 1")

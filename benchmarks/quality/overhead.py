@@ -1,6 +1,6 @@
 """What a suggestion costs: the solver's own CPU milliseconds per evaluation around the n-th, from traces of `overhead`.
 
-    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --wall 30 --isolate --solvers ...
+    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --limit 30 --isolate --solvers ...
     python -m benchmarks.quality overhead --dims 5,10,20 --budget 1100 --tag now
 
 The objective is a valley that costs nothing. A solver that is out of time has figures only for what it did in it.

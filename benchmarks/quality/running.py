@@ -2,8 +2,8 @@
 
 A child is `python -m benchmarks.quality.running` in the environment of the solver's group. It reads one job a line
 (JSON) and answers each with one line; it lives on from job to job, so that imports are paid once. Limits:
-  wall_s     after so many seconds from its first evaluation on, a solver's next evaluation ends the run ("out of
-             time"); a child silent for twice that and a minute more is killed, and the run is recorded as such
+  limit_s    after so many CPU seconds from its first evaluation on, a solver's next evaluation ends the run ("out of
+             time"); a child silent for `PATIENCE` times that, and a minute, is killed: the run is recorded as such
   memory_gb  of address space, by setrlimit (not for torch, which reserves far more than it uses)
 """
 
@@ -30,6 +30,8 @@ from .solvers import group_of, solver_of
 from .tasks import Spent, Task, Watched, open_task
 
 TRACES = Path(os.environ.get("THALWEG_TRACES", Path(__file__).resolve().parent.parent / "traces"))
+PATIENCE = 10
+"""Wall time allowed for a CPU second, on a machine with much else to do."""
 RESERVES = ("torch", "hebo")
 """Groups whose libraries reserve address space without using it; no limit of memory for them."""
 
@@ -43,7 +45,7 @@ class Job:
     task: Task
     budget: int
     seed: int
-    wall_s: float = 600.0
+    limit_s: float = 600.0
 
     @property
     def path(self) -> Path:
@@ -74,7 +76,7 @@ def keep(job: Job, problem: Watched | None, error: str) -> str:
 def run_one(job: Job) -> str:
     """Run one solver on one task with one seed in this process, and keep its trace; gives what went wrong, or ""."""
     problem = open_task(job.task, job.task.evaluations(job.budget))
-    problem.limit_s = job.wall_s
+    problem.limit_s = job.limit_s
     error = ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -112,11 +114,12 @@ class Child:
 
     def run(self, job: Job) -> str | None:
         """What the child says of the job; None: the child is gone (its death is recorded)."""
+        patience = PATIENCE * job.limit_s + 60
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             print(json.dumps(asdict(job)), file=self._process.stdin, flush=True)
-            ready = select.select([self._process.stdout], [], [], 2 * job.wall_s + 60)[0]
+            ready = select.select([self._process.stdout], [], [], patience)[0]
             line = self._process.stdout.readline() if ready else None
         except BrokenPipeError:
             line = ""
@@ -124,7 +127,7 @@ class Child:
             return str(json.loads(line))
         self.close()
         code = self._process.returncode
-        print(keep(job, None, f"died with code {code}" if line == "" else f"killed after {2 * job.wall_s + 60:g} s"))
+        print(keep(job, None, f"died with code {code}" if line == "" else f"killed after {patience:g} s"))
         return None
 
     def close(self) -> None:

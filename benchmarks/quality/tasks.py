@@ -52,7 +52,7 @@ class Watched:
 
     optimum: what the gap is measured from (practical problems: 0, so that the trace holds values).
     made: the practical problem behind the box; solvers with types of their own evaluate its params by `judge`.
-    limit_s: seconds of wall time from the first evaluation on, after which the next evaluation raises `Spent`.
+    limit_s: CPU seconds from the first evaluation on, after which the next evaluation raises `Spent`.
     trace: (evaluations so far, gap, CPU seconds spent by the solver so far) at every improvement; at every evaluation
     where `every` is set.
     """
@@ -72,7 +72,6 @@ class Watched:
     inside: float = 0.0
     first: float = np.nan
     last: float = np.nan
-    began: float = np.nan
     late: bool = False
     trace: list[tuple[int, float, float]] = field(default_factory=list)
 
@@ -110,8 +109,8 @@ class Watched:
             raise Spent
         now = time.process_time()
         if not self.count:
-            self.first, self.began = now, time.monotonic()
-        elif self.limit_s < np.inf and time.monotonic() - self.began > self.limit_s:
+            self.first = now
+        elif now - self.first > self.limit_s:
             self.late = True
             raise Spent
         return now
