@@ -66,6 +66,7 @@ STUDY = [
     "fidelity",
     "repeats",
     "aggregate",
+    "confirm",
     "ordered",
     "cache",
     "version",

@@ -60,7 +60,7 @@ class ByHand:
             return session.backlog.pop(0)
         if session.exhausted:
             return None
-        return session.draw(max(1, n // session.groups.repeats))
+        return session.draw(max(1, n // session.groups.low))
 
     def tell(self, trials: Trial | Sequence[Trial], values: Any, seconds: Any) -> None:
         """See `Study.tell`."""

@@ -11,7 +11,8 @@ from ..core.problem import Problem
 from ..core.space import Space
 from ..core.store import Store
 from ..core.strategy import Strategy
-from .replicates import check_replicates
+from .race import read_repeats
+from .replicates import check_aggregate
 
 
 def check_study(
@@ -26,7 +27,13 @@ def check_study(
         raise ProblemError(f"name: a text is expected (it names the study in its store), got {name!r}")
     if problem.version is not None and not isinstance(problem.version, str):
         raise ProblemError(f'version: a text is expected, such as "v1", got {problem.version!r}')
-    check_replicates(repeats, aggregate)
+    low, high = read_repeats(repeats)
+    check_aggregate(aggregate)
+    if high > low and len(problem.objectives) > 1:
+        raise ProblemError(
+            f"repeats={repeats!r}: racing compares one objective, the problem has {len(problem.objectives)}; "
+            "give a count"
+        )
     if not isinstance(ordered, int) or (not isinstance(ordered, bool) and ordered < 1):
         raise ProblemError(
             "ordered: True, False or a width (trials between ask and tell, a whole number >= 1) is expected, "

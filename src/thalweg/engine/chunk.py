@@ -15,6 +15,7 @@ class Chunk:
 
     numbers, tickets: (k,).  points, reals: (k, D).  active: (k, P) or None.  keys: k canonical keys.
     replicates: (k,) or None.  attempt: 1 for the first run.  patience: factor on the deadline (a retried timeout).
+    further: these are more evaluations of points that were evaluated already.
     """
 
     numbers: Ints
@@ -27,6 +28,7 @@ class Chunk:
     source: str = "strategy"
     attempt: int = 1
     patience: float = 1.0
+    further: bool = False
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -48,4 +50,5 @@ class Chunk:
             self.source,
             self.attempt,
             self.patience,
+            self.further,
         )

@@ -38,10 +38,10 @@ def run_data(result: Result) -> RunData:
         stop_reason=result.stop_reason,
         budget=result.budget,
         cached=result.cached,
-        noisy=problem.noisy or result.groups.repeats > 1,
+        noisy=result.noisy,
         spans=result.spans,
     )
-    if result.groups.repeats > 1 and result.best_number is not None:
+    if result.groups.grouped and result.best_number is not None:
         data.chosen = (row_of[result.best_number], result.value)
     _label(data, result, numbers)
     return data

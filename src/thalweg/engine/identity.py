@@ -11,6 +11,7 @@ from ..core.errors import ProblemError
 from ..core.problem import Problem
 from ..core.strategy import Strategy
 from ..parts.strategies import STRATEGIES
+from .race import read_repeats
 
 FORMAT = 1
 
@@ -59,9 +60,16 @@ def _shown(options: dict[str, Any]) -> str:
 
 
 def study_spec(
-    problem: Problem, strategy: Strategy, seed: int, repeats: int, aggregate: str, ordered: bool | int
+    problem: Problem,
+    strategy: Strategy,
+    seed: int,
+    repeats: Any,
+    aggregate: str,
+    ordered: bool | int,
+    confirm: float = 0.0,
 ) -> dict[str, Any]:
     """Plain data from which the study can be opened again."""
+    low, high = read_repeats(repeats)
     return {
         "format": FORMAT,
         "space": problem.space.spec(),
@@ -71,7 +79,8 @@ def study_spec(
         "version": problem.version,
         "strategy": strategy_name(strategy),
         "seed": seed,
-        "repeats": repeats,
+        "repeats": low if low == high else [low, high],
+        "confirm": confirm,
         "aggregate": aggregate,
         "ordered": ordered,
     }

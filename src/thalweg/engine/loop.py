@@ -161,7 +161,7 @@ class Loop:
                 self._look_at_errors(outcomes)
             if self.options.deadline is not None:
                 self._time(outcomes)
-            if self.session.groups.repeats == 1:
+            if not self.session.groups.grouped:
                 self._observe(chunk, outcomes)
             if self.options.width is not None:
                 self._hold(chunk)
@@ -170,7 +170,7 @@ class Loop:
             else:
                 session.conclude(chunk)
                 supply.waiting = False
-                if session.groups.repeats > 1:
+                if session.groups.grouped:
                     self._observe(chunk, outcomes)
         if self.signal.reports:
             self._take_reports()
@@ -183,7 +183,7 @@ class Loop:
             return
         groups = self.session.groups
         seen: Outcomes | Answers | None = outcomes
-        if groups.repeats > 1 or seen is None:
+        if groups.grouped or seen is None:
             ready = groups.complete(chunk)
             if ready is None:
                 return
@@ -207,10 +207,10 @@ class Loop:
         untold, supply = self.session.untold, self.supply
         while supply.turn and supply.turn[0] in untold:
             turn = untold.pop(supply.turn.popleft())
-            self.session.conclude(turn)
-            if self.session.groups.repeats > 1:
+            further = self.session.conclude(turn)
+            if self.session.groups.grouped:
                 self._observe(turn, None)
-            supply.credits += 1
+            supply.credits += 1 - further  # further evaluations of a point come next, within the width
             supply.waiting = False
             if not self._ending():
                 supply.fill()  # ask k + W comes right after tell k

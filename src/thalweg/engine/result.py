@@ -98,15 +98,14 @@ class Result:
         best, finished = self.best.number, self.finished
         if not self.noisy:
             return recommend_exact(self.problem, self.history, best)
-        values = None
-        if self.groups.aggregate != "mean":
-            values = np.array([self.groups.value(number) for number in finished.tolist()])
+        finished = finished[~np.isin(finished, self.groups.flukes())]
+        values = None if self.groups.aggregate == "mean" else self.groups.merits(finished)
         return recommend_noisy(self.problem, self.history, finished, best, values, evaluated)
 
     @property
     def noisy(self) -> bool:
         """Whether equal points may give different values."""
-        return self.problem.noisy or self.groups.repeats > 1 or bool(self.history.replicates[self.finished].any())
+        return self.problem.noisy or self.groups.grouped or bool(self.history.replicates[self.finished].any())
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -171,7 +170,7 @@ class Result:
         chosen = good[front(answers.values[good])]
         chosen = chosen[np.argsort(answers.values[chosen, 0], kind="stable")]
         trials = self.history.trials(answers.tickets[chosen])
-        if self.groups.repeats > 1:
+        if self.groups.grouped:
             for trial, values in zip(trials, answers.values[chosen] * self.problem.signs, strict=True):
                 trial.values = tuple(values.tolist())
         return trials
@@ -179,7 +178,7 @@ class Result:
     def _points(self) -> Answers:
         """What the finished trials came to, one row per point; tickets: their numbers."""
         history, numbers = self.history, self.finished
-        if self.groups.repeats > 1:
+        if self.groups.grouped:
             numbers = self.groups.whole(numbers)
             return self.groups.answers(numbers, np.empty((len(numbers), 0)), numbers)
         violations = history.violations[numbers] if history.constrained else None

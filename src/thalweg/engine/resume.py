@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import FOREIGN, Floats, Status
+from ..core.batch import FOREIGN, Floats, Ints, Status
 from ..core.errors import ThalwegError
 from ..core.store import Entry
 from .chunk import Chunk
+from .packing import unpack
 from .replicates import tails
-from .session import Session, unpack
+from .session import Session
 
 
 class _Diverged(Exception):
@@ -23,11 +24,23 @@ def load(session: Session) -> int:
     trials, _ = session.store.since(session.study)
     session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
     _regroup(session)
-    for number in session.groups.whole(session.history.good()).tolist():
-        value = session.groups.value(number)
-        if session.best is None or value < session.groups.value(session.best):
-            session.best = number
+    if session.groups.racing:
+        for entry in session.store.entries(session.study, 0, ("again",)):
+            session.groups.decided(unpack(entry.body["n"]))
+    numbers = session.groups.whole(session.history.good())
+    if session.groups.racing:
+        numbers = _told(session, numbers)
+    session.best = session.groups.best(numbers, None)
     return session.history.n
+
+
+def _told(session: Session, numbers: Ints) -> Ints:
+    """Those of `numbers` that a strategy has heard of: races take up where they were when that happened."""
+    groups = session.groups
+    for entry in session.store.entries(session.study, 0, ("tell",)):
+        heard = unpack(entry.body["n"])
+        groups.told(heard[groups.history.statuses[heard] >= Status.DONE])
+    return np.array([number for number in numbers.tolist() if groups.race.knows(number)], dtype=np.int64)
 
 
 def _regroup(session: Session) -> None:
@@ -111,7 +124,7 @@ def _replay_entry(session: Session, entry: Entry, points: dict[int, Floats]) -> 
         known = [encoded[i] if row is None else row for i, row in enumerate(rows)]
         if (session.history.statuses[numbers] < Status.DONE).any():
             raise _Diverged("it was told of trials that the store does not have")
-        session.strategy.tell(session.answers(tickets, np.array(known), numbers))
+        session.strategy.tell(session.answers(tickets, np.array(known), numbers, body.get("s")))
 
 
 def _requeue(session: Session, points: dict[int, Floats]) -> None:
@@ -126,12 +139,19 @@ def _requeue(session: Session, points: dict[int, Floats]) -> None:
                 session.backlog.append(session.admit(np.array([ticket]), points[ticket][None]))
             continue
         point = points[ticket] if ticket in points else session.space.encode(history.reals[number : number + 1])[0]
+        session.groups.placed(number, point)
         chunk = _chunk_of(session, np.array([number]), np.array([ticket]), point[None])
+        if session.groups.lacks(number) or not session.groups.answerable(number):
+            continue  # nothing to tell before the others are opened
         if history.statuses[number] >= Status.DONE:
             session.untold[number] = chunk  # recorded, but the study was killed before it was told
         else:
             session.backlog.append(chunk)
     session.backlog = [chunk for chunk in session.backlog if len(chunk)]
+    opened_ones = sum(int(chunk.numbers[0]) >= 0 for chunk in session.backlog)
+    for rows in (session.groups.lacking(), session.groups.owed()):
+        if rows is not None:  # points opened in part come before those that were not opened at all
+            session.backlog.insert(opened_ones, rows)
     _requeue_foreign(session)
 
 
@@ -172,10 +192,11 @@ def as_foreign(session: Session, budget: int | None, reason: str) -> str:
     session.log("start", seed=fresh, budget=budget)
     session.strategy.start(session.problem, fresh, budget)
     session.started = True
+    session.groups.disown()
     history = session.history
-    numbers = history.final()
-    numbers = session.groups.whole(numbers)
+    numbers = session.groups.whole(history.final())
     if len(numbers):
         session.tell_known(numbers)
+        session.best = session.groups.best(numbers, session.best) or session.best
     _requeue_foreign(session)
     return f"{reason}; {len(numbers)} results are learnt as foreign ones"

@@ -22,6 +22,7 @@ from ..core.strategy import Strategy
 from ..watch.spans import Spans
 from .chunk import Chunk
 from .history import History, consecutive
+from .packing import pack
 from .replicates import Replicates
 from .rows import total
 
@@ -48,8 +49,9 @@ class Session:
         seed: int,
         fingerprint: str = "",
         deterministic: bool = True,
-        repeats: int = 1,
+        repeats: Any = 1,
         aggregate: str = "mean",
+        confirm: float = 0.0,
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.problem, self.space, self.strategy = problem, problem.space, strategy
@@ -57,7 +59,7 @@ class Session:
         self.fingerprint = fingerprint
         self.deterministic = deterministic
         self.history = History(problem.space, problem.signs, bool(problem.constraints))
-        self.groups = Replicates(self.history, repeats, aggregate)
+        self.groups = Replicates(self.history, repeats, aggregate, confirm)
         self.listeners = list(listeners)
         self.spans = Spans()
         self.cached = 0
@@ -352,7 +354,7 @@ class Session:
 
     def _improve(self, numbers: Ints, outcomes: Outcomes) -> None:
         """Keep the best number up to date (first objective; replicates by their aggregate)."""
-        if self.groups.repeats > 1:
+        if self.groups.grouped:
             return
         values = outcomes.values[:, 0]
         bad = outcomes.statuses != _DONE
@@ -372,19 +374,30 @@ class Session:
             params = self.history.trial(number).params
             self.emit("improved", number=number, value=values[0] if len(values) == 1 else values, params=params)
 
-    def conclude(self, chunk: Chunk) -> None:
-        """Tell the strategy about recorded rows (all of them final)."""
+    def conclude(self, chunk: Chunk) -> int:
+        """Tell the strategy about recorded rows (all final); gives how many deserve more and wait in the backlog."""
         ready = self.groups.complete(chunk)
         if ready is None:
-            return
+            return 0
         tickets, points, numbers = ready
-        if self.groups.repeats > 1:
+        wanted = 0
+        if self.groups.racing:
+            more, rows = self.groups.further(tickets, points, numbers, self.best)
+            if rows is not None:
+                wanted = len(rows)
+                self.log("again", n=pack(numbers[more]))
+                self.backlog.insert(sum(item.further for item in self.backlog), rows)
+                tickets, points, numbers = tickets[~more], points[~more], numbers[~more]
+        if not len(numbers):
+            return wanted
+        if self.groups.grouped:
             best = self.groups.best(numbers, self.best)
             if best is not None:
                 self.improved(best)
         if self._joined:
             tickets, points, numbers = self._with_joined(tickets, points, numbers)
         self._tell(tickets, points, numbers)
+        return wanted
 
     def _with_joined(self, tickets: Ints, points: Floats, numbers: Ints) -> tuple[Ints, Floats, Ints]:
         more = [(*pair, number) for number in numbers.tolist() for pair in self._joined.pop(number, ())]
@@ -402,18 +415,20 @@ class Session:
             if before > self._snapshot_at:
                 # before the tell is logged: a snapshot holds exactly what the log says by then
                 self.save(tickets, points)
-            self.log("tell", t=pack(tickets), n=pack(numbers))
+            noise = {"s": self.groups.noise} if self.groups.racing else {}
+            self.log("tell", t=pack(tickets), n=pack(numbers), **noise)
         answers = self.answers(tickets, points, numbers)
+        self.groups.told(numbers)
         if self.started:
             self.strategy.tell(answers)
             if self.listeners:
                 self._announce()
         self.spans.add("strategy", perf_counter() - before)
 
-    def answers(self, tickets: Ints, points: Floats, numbers: Ints) -> Answers:
-        """What became of trials, as the strategy hears it (replicates aggregated)."""
-        if self.groups.repeats > 1:
-            return self.groups.answers(tickets, points, numbers)
+    def answers(self, tickets: Ints, points: Floats, numbers: Ints, sd: float | None = None) -> Answers:
+        """What became of trials, as the strategy hears it (replicates aggregated; sd: see `Replicates.answers`)."""
+        if self.groups.grouped:
+            return self.groups.answers(tickets, points, numbers, sd)
         history = self.history
         where: Any = numbers
         k, first = len(numbers), int(numbers[0])
@@ -458,7 +473,7 @@ class Session:
     @property
     def distinct(self) -> int:
         """Different points that were opened."""
-        return len(self.history.index) if self.groups.repeats == 1 else self.groups.distinct
+        return self.groups.distinct if self.groups.grouped else len(self.history.index)
 
     @property
     def exhausted(self) -> bool:
@@ -469,7 +484,7 @@ class Session:
         """Begin the strategy anew with another seed; it hears what is known as foreign."""
         self.log("start", seed=seed, budget=budget)
         self.strategy.start(self.problem, seed, budget)
-        numbers = self.history.good()[-10_000:]
+        numbers = self.groups.whole(self.history.good()[-10_000:])
         if len(numbers):
             self.tell_known(numbers)
 
@@ -481,19 +496,3 @@ class Session:
 _DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long
 _UNNUMBERED = np.full(4096, -1, dtype=np.int64)
 _UNNUMBERED.flags.writeable = False
-
-
-def pack(numbers: Ints) -> Any:
-    """JSON-able integers: [first, count] as a dict where they are consecutive, else a list."""
-    k = len(numbers)
-    first = int(numbers[0])
-    if k > 2 and int(numbers[-1]) - first == k - 1 and bool((np.diff(numbers) == 1).all()):
-        return {"from": first, "count": k}
-    return numbers.tolist()
-
-
-def unpack(packed: Any) -> Ints:
-    """What `pack` was given."""
-    if isinstance(packed, dict):
-        return np.arange(packed["from"], packed["from"] + packed["count"])
-    return np.array(packed, dtype=np.int64)

@@ -34,6 +34,7 @@ from .identity import fingerprint, make_seed, study_spec
 from .limits import Limits
 from .listening import Listening
 from .loop import Loop, Options
+from .race import read_confirm, read_repeats
 from .recommend import Recommendation
 from .result import Result
 from .session import Session
@@ -50,7 +51,10 @@ class Study:
     objectives: a count, names, or {name: "minimize" | "maximize"}; goal: of those without one.
     constraints: comparisons over named results ("latency <= 100").
     noisy: equal points may give different values, so they may be evaluated again.
-    repeats, aggregate: trials per proposal, and how their values become one ("mean", "median", "min").
+    repeats, aggregate: trials per proposal, and how their values become one ("mean", "median", "min"); (low, high) or
+    "race": more than `low` only while a point cannot be told from the best one.
+    confirm: where noisy, what would be the new best is evaluated again before it is believed (None: yes, for a tenth of
+    the evaluations; another share; False: no).
     ordered: the history depends on the seed and a width alone, never on timing (True: the width is the first run's
     number of workers).  cache: False evaluates repeated proposals again.  version: your word for the objective's code;
     where given, results are shared between studies of one store.  listeners: called with every `Event`.
@@ -73,8 +77,9 @@ class Study:
         constraints: Any = None,
         noisy: bool = False,
         fidelity: Any = None,
-        repeats: int = 1,
+        repeats: int | tuple[int, int] | Literal["race"] = 1,
         aggregate: Literal["mean", "median", "min"] = "mean",
+        confirm: bool | float | None = None,
         ordered: bool | int = False,
         cache: bool = True,
         version: str | None = None,
@@ -92,13 +97,15 @@ class Study:
         check_storable(self.space, store)
         self.name = name
         self._ordered: bool | int = ordered
-        made = study_spec(self.problem, self.strategy, make_seed(seed), repeats, aggregate, ordered)
+        pair = read_repeats(repeats)
+        share = read_confirm(confirm, self.problem.noisy, pair, len(self.problem.objectives))
+        made = study_spec(self.problem, self.strategy, make_seed(seed), pair, aggregate, ordered, share)
         self._strategy_name = str(made["strategy"])  # now, while the strategy has nothing but its options
         self.store = open_store(store)
         self._owns_store = not isinstance(store, Store)
         try:
             record = self.store.create(name, made, fingerprint(self.problem))
-            self._reconcile(record.spec, made, seed)
+            self._reconcile(record.spec, made, seed, confirm)
         except BaseException:
             self.close()
             raise
@@ -116,8 +123,9 @@ class Study:
             seed=self.seed,
             fingerprint=record.fingerprint,
             deterministic=cache and not noisy,
-            repeats=repeats,
+            repeats=pair,
             aggregate=aggregate,
+            confirm=float(record.spec.get("confirm", 0.0) if self.store.durable else share),
             listeners=heard,
         )
         self._loaded = resume.load(self.session) if self.store.durable else 0
@@ -126,10 +134,10 @@ class Study:
         self._hand = ByHand(self.session)
         self._running = self._closed = False
 
-    def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None) -> None:
+    def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None, confirm: Any) -> None:
         names = ["space", "objectives", "constraints", "repeats", "aggregate"]
-        if seed is not None:
-            names.append("seed")
+        names += ["seed"] if seed is not None else []
+        names += ["confirm"] if confirm is not None else []
         different = [item for item in names if stored.get(item) != made.get(item)]
         if different:
             what = "; ".join(
@@ -244,6 +252,8 @@ class Study:
         self._watched(keywords.get("progress")).close()
 
     def _begin(self, budget: int | None) -> None:
+        if budget is not None:  # what a strategy counts are points
+            budget = -(-int(budget) // self.session.groups.low)
         if self._loaded and not self.session.started:
             if self._stored_strategy != self._strategy_name:
                 how = resume.as_foreign(self.session, budget, f"the strategy was {self._stored_strategy}")

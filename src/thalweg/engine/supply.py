@@ -58,7 +58,7 @@ class Supply:
         self.credits = 0
         if width is not None:
             left = sum(len(chunk) for chunk in session.backlog if chunk.numbers[0] >= 0)
-            self.credits = width - left - len(session.untold)
+            self.credits = width - left - len(session.untold) - session.groups.awaited
             self.turn.extend(sorted(session.untold))
         self._dry = 0
         self._restarts = 0
@@ -124,7 +124,9 @@ class Supply:
             capacity = min(capacity, max(self.session.strategy.stride, self.flying.free_slots) - queued)
         if capacity <= 0:
             return 0
-        repeats, room = self.session.groups.repeats, self.room
+        repeats, room = self.session.groups.low, self.room
+        if self.session.groups.racing:  # leave room for what deserves more evaluations
+            room = -(-room // 2)
         if repeats == 1:
             return min(capacity, room)
         return min(-(-capacity // repeats), max(room // repeats, min(1, room)))
