@@ -303,3 +303,13 @@ def test_options_must_make_sense(options):
 def test_mean0_must_fit():
     with pytest.raises(StrategyError, match="mean0"):
         CMAES(mean0=[0.5, 0.5]).start(cube(3), 0)
+
+
+def test_a_run_begins_narrower_where_there_are_cells():
+    for space, width in ((cube(3).space, 0.3), (mixed(), 0.2), (finite(), 0.2)):
+        strategy = CMAES()
+        strategy.start(Problem(space), 0)
+        assert strategy.normal.sigma == strategy.widest == width
+    strategy = CMAES(sigma0=0.4)
+    strategy.start(Problem(mixed()), 0)
+    assert strategy.normal.sigma == 0.4

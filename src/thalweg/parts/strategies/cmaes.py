@@ -39,7 +39,7 @@ _WIDEST = 2.0  # the largest standard deviation that means anything in a folded 
 class CMAES(Generational):
     """CMA-ES for real, integer and mixed spaces.
 
-    sigma0: the first standard deviation, in shares of the box (0.3).
+    sigma0: the first standard deviation, in shares of the box; None: 0.3, or 0.2 where columns have cells.
     population: candidates per generation; None: 4 + 3 ln d.
     restarts: "bipop", "ipop" or None (one run, then done).
     mean0: (D,) the first mean in the unit cube; None: the best foreign point known before the first ask, or the middle.
@@ -51,18 +51,18 @@ class CMAES(Generational):
     def __init__(
         self,
         *,
-        sigma0: float = 0.3,
+        sigma0: float | None = None,
         population: int | None = None,
         restarts: Literal["bipop", "ipop"] | None = "bipop",
         mean0: Floats | list[float] | None = None,
     ) -> None:
-        if not 0 < sigma0 <= 1:
+        if sigma0 is not None and not 0 < sigma0 <= 1:
             raise StrategyError(f"sigma0 is a share of the box in (0, 1], got {sigma0!r}")
         if population is not None and population < 3:
             raise StrategyError(f"population is at least 3, got {population!r}: selection needs better and worse ones")
         if restarts not in ("bipop", "ipop", None):
             raise StrategyError(f"restarts: expected 'bipop', 'ipop' or None, got {restarts!r}")
-        self.sigma0, self.population, self.restarts, self.mean0 = float(sigma0), population, restarts, mean0
+        self.sigma0, self.population, self.restarts, self.mean0 = sigma0, population, restarts, mean0
         self._tables: list[tuple[int, Floats]] = []
 
     # --- runs -----------------------------------------------------------------------------------------------------
@@ -86,11 +86,13 @@ class CMAES(Generational):
             if space.kinds[j] == ORDERED and (table := edges[j]) is not None
         ]
         self.inner = np.setdiff1d(np.arange(len(self.columns)), [i for i, _ in self._tables])
+        # measured on mixed problems: wider means spend a run's first half on cells they leave again
+        self.widest = float(self.sigma0 or (0.2 if self._tables or len(self.choices) else 0.3))
         self.counts = np.asarray(space.levels)[self.choices].astype(np.int64)
         self.base = self.population or 4 + int(3 * math.log(max(len(self.columns) + len(self.choices), 1)))
         self.base = max(self.base, 3)
         self.seen = Seen.of(self.problem)
-        self.normal = Normal.make(np.full(max(len(self.columns), 1), 0.5), self.sigma0, self.base)
+        self.normal = Normal.make(np.full(max(len(self.columns), 1), 0.5), self.widest, self.base)
         self.categories = Categories.make(self.counts)
         self.drawn = np.empty((0, len(self.choices)), dtype=np.int64)
         self.best, self.best_point = math.inf, np.full(d, 0.5)
@@ -142,16 +144,16 @@ class CMAES(Generational):
         The idea of WS-CMA-ES (Nomura et al. 2021, arXiv:2012.06932) with one number; too few guests say nothing.
         """
         if self.mean0 is not None or len(guests) <= 2 * self.dimension or not len(self.columns):
-            return self.sigma0
+            return self.widest
         best = np.argsort(guests.merit(), kind="stable")[: max(len(guests) // 4, 3)]
         apart = guests.points[best][:, self.columns] - mean[self.columns]
-        return float(np.clip(np.sqrt((apart**2).mean()), 0.02 * self.sigma0, self.sigma0))
+        return float(np.clip(np.sqrt((apart**2).mean()), 0.02 * self.widest, self.widest))
 
     def _restart(self) -> None:
         """The next run: BIPOP's regime with fewer evaluations so far, or IPOP's next doubling."""
         used = self.spent
         self.regime = 1 if self.restarts == "bipop" and self.run > 0 and used[1] < used[0] else 0
-        mean, sigma = self.problem.space.sample(1, self.rng)[0], self.sigma0
+        mean, sigma = self.problem.space.sample(1, self.rng)[0], self.widest
         if self.regime == 0:
             self.doublings += 1
             population = self.base * 2**self.doublings
@@ -159,7 +161,7 @@ class CMAES(Generational):
             largest = 2**self.doublings
             u, v = self.rng.random(2)
             population = max(int(self.base * (0.5 * largest) ** (u * u)), self.base)
-            sigma = self.sigma0 * 10 ** (-2 * v)
+            sigma = self.widest * 10 ** (-2 * v)
         if self.best < self.run_best:  # a foreign point, or an earlier run's end that this one did not reach
             mean = self.best_point if self.moved else mean
         self.moved = False
@@ -309,7 +311,7 @@ class CMAES(Generational):
         width = normal.sigma * float(normal.roots[-1])
         if width > _WIDEST:
             normal.sigma *= _WIDEST / width
-        elif len(self.inner) and width * float(normal.scale[self.inner].max()) < _SMALLEST * self.sigma0:
+        elif len(self.inner) and width * float(normal.scale[self.inner].max()) < _SMALLEST * self.widest:
             self._end("steps are as small as numbers allow")
         elif normal.roots[-1] > 1e7 * normal.roots[0]:
             self._end("the covariance is degenerate")
