@@ -72,8 +72,8 @@ class WeightedQuadratic:
         centre = float((shares * shares) @ values)
         y = shares * (values - centre)
         size = float(y @ y) ** 0.5
-        if not size:
-            return cls(centre, np.zeros(d), np.zeros((d, d)))
+        if not size or values.min() == values.max():
+            return cls(float(values[0]), np.zeros(d), np.zeros((d, d)))
         z = _features(u / reach) * shares[:, None]
         gram = z.T @ z
         gram.flat[:: len(gram) + 1] += _penalties(d, ridge)

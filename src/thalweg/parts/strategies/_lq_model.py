@@ -18,10 +18,10 @@ from ._cma import Normal
 # tuned over 72 functions of bbob in 5 columns and 48 each in 2 and 10
 _WINDOW = 1.5  # the nearest points that the model looks at, in shares of its terms
 _BEST = 0.75  # of these, the share with the best values is fitted
-_RIDGE = 3e-5
-_REACH = 0.6  # how far the model's optimum may be, in lengths of a likely step
-_HISTORY = 20  # points kept, in shares of the terms
-_LEAST_HISTORY = 500
+_RIDGE = 3e-6
+_REACH = 0.45  # how far the model's optimum may be, in lengths of a likely step
+_HISTORY = 30  # points kept, in shares of the terms
+_LEAST_HISTORY = 1500
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +63,15 @@ class Surrogate:
         """A new run begins at mean (d,): the points nearest to it count as the newest."""
         order = np.argsort(-((self.points - mean) ** 2).sum(axis=1), kind="stable")
         self.points, self.merits = self.points[order], self.merits[order]
+
+    def best_apart(self, ends: Floats, distance: float) -> Floats | None:
+        """(d,) the best known point farther than `distance`, in some column, from each of ends (k, d), if any is."""
+        gaps = np.full(len(self), np.inf)
+        for end in ends:
+            np.minimum(gaps, np.abs(self.points - end).max(axis=1, initial=0.0), out=gaps)
+        merits = np.where(gaps > distance, self.merits, np.inf)
+        best = int(np.argmin(merits))
+        return self.points[best].copy() if merits[best] < np.inf else None
 
     @property
     def violating(self) -> bool:

@@ -15,6 +15,9 @@ region; evaluated candidates keep their true values; the agreement asked for is 
 - The box: candidates are folded back at its faces, and the model is asked and taught only where points really are.
 - Failed points, and ones that violate a constraint beside ones that do not, are as bad for the model as the worst known
   one, and unknown to the distribution.
+- Restarts: three kinds of runs get the same share of the evaluations. Large ones double the population each time and
+  small ones have small steps (BIPOP, Hansen 2009, doi:10.1145/1570256.1570333); the third kind begins at the best known
+  point away from where all runs have ended. The history is common to all.
 - Several rows at once: those that come next in the model's order. Answers to a generation that has been closed in the
   meantime are learnt by the model alone.
 - Discrete columns snap; a deviation is never below half a cell.
@@ -38,7 +41,11 @@ _AGREED = 0.7  # Kendall's tau from which on the model is believed (0.85 in the 
 _LEAST = 4  # known points from which on there is a model to speak of
 _SMALLEST = 1e-12  # of the cube: the least standard deviation
 _WIDEST = 2.0  # the largest standard deviation that means anything in a folded cube
-_FLAT = 1e-12  # a run whose values differ by less has arrived
+_FLAT = 1e-12  # a run whose values differ by less, absolutely or of themselves, has arrived
+_LARGE, _SMALL, _BASIN = range(3)  # the regimes of runs
+_APART = 0.08  # of the cube, in the column where it is most: a point that near to a run's end belongs to its basin
+_BASIN_SIGMA = 0.06
+_ENDS = 64  # ends of runs that are remembered
 
 
 @final
@@ -49,8 +56,7 @@ class LqCMAES(Strategy):
     start: (D,) the first mean in the unit cube; None: the best foreign point known before the first ask, or the
         middle.
     population: candidates per generation; None: 4 + 3 ln d.
-    restarts: begin again when a run has converged (larger and smaller populations take turns, as in BIPOP); False: it
-        is done.
+    restarts: begin again when a run has converged; False: it is done.
 
     Foreign answers teach the model at any time: those near the mean count as if they were its own.
     """
@@ -79,8 +85,10 @@ class LqCMAES(Strategy):
             raise StrategyError(
                 f"start must be a point (D,) = ({dimension},) of the unit cube, got shape {np.shape(self.start_point)}"
             )
+        if not dimension:
+            raise StrategyError("lq_cmaes: the space has no parameter that varies; strategy='random' takes any space")
         levels = np.asarray(space.levels)
-        self.columns = np.flatnonzero(levels > 1)
+        self.columns = np.flatnonzero(levels > 1) if (levels > 1).any() else np.arange(dimension)
         self.cells = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]
         self.discrete = bool(self.cells.any())
         d = len(self.columns)
@@ -100,8 +108,9 @@ class LqCMAES(Strategy):
         # the run
         self.normal = Normal.make(np.full(d, 0.5), self.sigma, self.base)
         self.root: Floats = np.eye(d)  # the inverse of the distribution's
-        self.runs, self.doublings, self.regime = 0, 0, 0
-        self.spent = [0, 0]  # evaluations of the large and the small regime
+        self.runs, self.doublings, self.regime = 0, 0, _LARGE
+        self.spent = [0, 0, 0]  # evaluations by regime
+        self.ends: Floats = np.empty((0, d))
         self.age = self.best_age = 0
         self.run_best = math.inf
         self.history: list[float] = []
@@ -297,9 +306,9 @@ class LqCMAES(Strategy):
         d, population = len(normal.mean), normal.population
         width = normal.sigma * float(normal.roots[-1])
         history.append(lowest)
-        if len(history) > 10 + 30 * d // population:
+        if len(history) > 6 + d:
             del history[0]
-            if max(spread, max(history) - min(history)) <= _FLAT:
+            if max(spread, max(history) - min(history)) <= _FLAT * (1.0 + abs(self.run_best)):
                 self._end("values do not differ any more")
                 return
         if width > _WIDEST:
@@ -314,13 +323,20 @@ class LqCMAES(Strategy):
             self._end("no better value for long")
 
     def _end(self, reason: str) -> None:
-        """Say why it is done, or begin again where fewer evaluations were spent: more candidates, or smaller steps."""
+        """Say why it is done, or begin a run of the regime with the fewest evaluations."""
         if not self.restarts:
             self.ended = f"the run has converged: {reason}"
             return
+        self.ends = np.concatenate([self.ends[-_ENDS:], np.clip(self.normal.mean, 0.0, 1.0)[None]])
+        self.regime = int(np.argmin(self.spent)) if self.runs > 1 else _LARGE
+        if self.regime == _BASIN:
+            basin = self.surrogate.best_apart(self.ends, _APART)
+            if basin is not None:
+                self._begin_run(basin, _BASIN_SIGMA, self.base)
+                return
+            self.regime = _SMALL
         mean = self.problem.space.sample(1, self.rng)[0][self.columns]
-        self.regime = 1 if self.runs > 1 and self.spent[1] < self.spent[0] else 0
-        if self.regime == 0:
+        if self.regime == _LARGE:
             self.doublings += 1
             self._begin_run(mean, self.sigma, self.base * 2**self.doublings)
             return
