@@ -3,7 +3,7 @@
 A child is `python -m benchmarks.quality.running` in the environment of the solver's group. It reads one job a line
 (JSON) and answers each with one line; it lives on from job to job, so that imports are paid once. Limits:
   limit_s    after so many CPU seconds from its first evaluation on, a solver's next evaluation ends the run ("out of
-             time"); a child silent for `PATIENCE` times that, and a minute, is killed: the run is recorded as such
+             time"); a child silent for `PATIENCE` times that (an hour at most) is killed: the run is recorded as such
   memory_gb  of address space, by setrlimit (not for torch, which reserves far more than it uses)
 """
 
@@ -30,7 +30,7 @@ from .solvers import group_of, solver_of
 from .tasks import Spent, Task, Watched, open_task
 
 TRACES = Path(os.environ.get("THALWEG_TRACES", Path(__file__).resolve().parent.parent / "traces"))
-PATIENCE = 10
+PATIENCE = 30
 """Wall time allowed for a CPU second, on a machine with much else to do."""
 RESERVES = ("torch", "hebo")
 """Groups whose libraries reserve address space without using it; no limit of memory for them."""
@@ -114,7 +114,7 @@ class Child:
 
     def run(self, job: Job) -> str | None:
         """What the child says of the job; None: the child is gone (its death is recorded)."""
-        patience = PATIENCE * job.limit_s + 60
+        patience = min(PATIENCE * job.limit_s, 3600) + 60
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
