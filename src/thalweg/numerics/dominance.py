@@ -88,6 +88,23 @@ def crowding(values: Floats) -> Floats:
     return distance
 
 
+def crowded(values: Floats, violations: Floats, count: int) -> tuple[Ints, Ints, Floats]:
+    """(rows (k,) of the `count` best of values (n, m): by front, the last front by crowding; their fronts (k,); their
+    crowding distances (k,)).  violations: (n,) >= 0, 0 where feasible.
+    """
+    rank = ranks(values, violations if violations.any() else None)
+    room = np.full(len(values), np.inf)
+    order = rank.argsort(kind="stable")
+    ends = np.cumsum(np.bincount(rank, minlength=1)).tolist()
+    for start, stop in zip([0, *ends], ends, strict=False):
+        if start >= count:
+            break  # these fronts are not wanted
+        if stop - start > 2:  # the ends of a front have no neighbour: a front of two has nothing but ends
+            room[order[start:stop]] = crowding(values[order[start:stop]])
+    kept = np.lexsort((-room, rank))[:count]
+    return kept, rank[kept], room[kept]
+
+
 def dominates(first: Floats, second: Floats) -> Mask:
     """(a, b) whether row i of first (a, m) dominates row j of second (b, m)."""
     no_worse = np.ones((len(first), len(second)), dtype=np.bool_)

@@ -16,6 +16,7 @@ STRATEGIES: dict[str, str] = {
         "annealing": "annealing:Annealing",
         "auto": "auto:Auto",
         "bayesian": "bayesian:Bayesian",
+        "bayesian_pareto": "pareto_bayesian:ParetoBayesian",
         "chain": "chain:Chain",
         "cmaes": "cmaes:CMAES",
         "de": "de:DE",

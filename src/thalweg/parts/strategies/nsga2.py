@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.batch import Floats, Ints
-from ...numerics.dominance import crowding, ranks
+from ...numerics.dominance import crowded
 from ._front import Front
 
 
@@ -54,15 +54,5 @@ class NSGA2(Front):
 
     def survivors(self, values: Floats, violations: Floats) -> Ints:
         """The best fronts survive, the last of them by crowding."""
-        rank = ranks(values, violations if violations.any() else None)
-        room = np.full(len(values), np.inf)
-        order = rank.argsort(kind="stable")
-        ends = np.cumsum(np.bincount(rank, minlength=1)).tolist()
-        for start, stop in zip([0, *ends], ends, strict=False):
-            if start >= self.size:
-                break  # these fronts do not survive
-            if stop - start > 2:  # the ends of a front have no neighbour: a front of two has nothing but ends
-                room[order[start:stop]] = crowding(values[order[start:stop]])
-        kept = np.lexsort((-room, rank))[: self.size]
-        self.ranks, self.crowding = rank[kept], room[kept]
+        kept, self.ranks, self.crowding = crowded(values, violations, self.size)
         return kept

@@ -1,0 +1,156 @@
+"""The models behind Bayesian proposals for several objectives: one Gaussian process each, and what the front gains.
+
+Values are seen in shares of the front's range (ideal point 0, nadir point 1). What lies above the reference point is
+squeezed by a logarithm: it adds no volume, and a few huge values must not decide the model where the front is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ...core.batch import Floats, Ints
+from ...numerics.acquisition import log_chance
+from ...numerics.dominance import front
+from ...numerics.gaussian_process import Posterior
+from ...numerics.hypervolume_improvement import (
+    Boxes,
+    log_expected_improvement,
+    log_expected_improvement_with_gradients,
+    thinned,
+)
+from ._surrogate import CAP, Fitted
+
+MARGIN = 0.1  # of the front's range, from the nadir to the reference point
+_KNEE = 1.0  # the range's share in which values above the reference grow by a factor e, or nearly
+_SMALLEST = 1.0  # of the way from the ideal point to the middle of the first values: the front's least range, at first
+_MOST = {1: 1, 2: 64, 3: 40, 4: 24}
+"""Members of the front, per number of objectives, that the boxes are made of."""
+_FEW = 14  # for more objectives
+
+
+@dataclass(eq=False)
+class Scale:
+    """From values to what the models see. low, width: (m,) the ideal point, and the nadir point less that."""
+
+    low: Floats
+    width: Floats
+
+    @classmethod
+    def of(cls, values: Floats, best: Floats, first: int) -> Scale:
+        """From all values (n, m) and those of the front (f, m); first: how many values are no fruit of a search."""
+        low = best.min(axis=0)
+        middle = np.quantile(values[:first], 0.5, axis=0) - low
+        # what is known of the front may be one end of it; if that were its range, it would only grow step by step
+        width = np.maximum(np.ptp(best, axis=0), _SMALLEST * first / len(values) * middle)
+        size = np.maximum(np.abs(low), 1e-300)
+        return cls(low, np.where(width > 1e-12 * size, width, np.where(middle > 0, middle, size)))
+
+    def shares(self, values: Floats) -> Floats:
+        """(n, m) scaled and squeezed values."""
+        with np.errstate(over="ignore"):
+            share = np.minimum((values - self.low) / self.width, 1e150)
+        over = np.maximum(share - (1.0 + MARGIN), 0.0)
+        return np.asarray(np.where(over > 0, 1.0 + MARGIN + _KNEE * np.log1p(over / _KNEE), share))
+
+
+@dataclass(eq=False)
+class FrontModel:
+    """Posteriors of the objectives and of risk, and the boxes that are free; either may be missing (None).
+
+    kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; squeezed shares.
+    """
+
+    values: list[Posterior]
+    risk: Posterior | None
+    kept: Floats
+    reference: Floats
+    boxes: Boxes | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        if self.boxes is None and self.values:
+            self.boxes = boxes_of(self.kept, self.reference)
+
+    def utility(self, x: Floats) -> Floats:
+        """(q,) log EHVI at features x (q, F), plus the log chance that they are fine."""
+        total = np.zeros(len(x))
+        if self.boxes is not None:
+            found = [model.predict(x) for model in self.values]
+            mean = np.stack([item[0] for item in found], axis=1)
+            total = log_expected_improvement(mean, np.sqrt(np.stack([item[1] for item in found], axis=1)), self.boxes)
+        if self.risk is not None:
+            mean, variance = self.risk.predict(x)
+            total = total + log_chance(-mean / np.sqrt(variance))[0]
+        return total
+
+    def utility_with_gradients(self, x: Floats) -> tuple[Floats, Floats]:
+        """(utility (q,), its gradient (q, F)) at features x (q, F)."""
+        total, slope = np.zeros(len(x)), np.zeros_like(x)
+        if self.boxes is not None:
+            found = [model.predict_with_gradients(x) for model in self.values]
+            mean, sd = np.stack([item[0] for item in found], axis=1), np.sqrt(np.stack([item[1] for item in found], 1))
+            total, to_mean, to_sd = log_expected_improvement_with_gradients(mean, sd, self.boxes)
+            for j, (_, _, d_mean, d_variance) in enumerate(found):
+                slope += to_mean[:, j, None] * d_mean + (0.5 * to_sd[:, j] / sd[:, j])[:, None] * d_variance
+        if self.risk is not None:
+            mean, variance, d_mean, d_variance = self.risk.predict_with_gradients(x)
+            sd = np.sqrt(variance)
+            chance, to_ratio = log_chance(-mean / sd)
+            total = total + chance
+            slope = slope - to_ratio[:, None] * (d_mean / sd[:, None] - (0.5 * mean / sd**3)[:, None] * d_variance)
+        return total, slope
+
+    def believe(self, x: Floats) -> FrontModel:
+        """As if every model's own mean had been observed at features x (k, F), and so joined the front."""
+        if not self.values or not len(x):
+            return self
+        means = np.stack([model.predict(x)[0] for model in self.values], axis=1)
+        kept = np.concatenate([self.kept, means])
+        kept = kept[front(kept)]
+        return FrontModel(self._with(x, means), self.risk, kept, self.reference)
+
+    def shun(self, x: Floats) -> FrontModel:
+        """As if middling values had been observed at features x (k, F), where evaluations failed."""
+        if not self.values or not len(x):
+            return self
+        high = np.array([float(np.quantile(model.y, 0.75)) for model in self.values])
+        means = np.maximum(np.stack([model.predict(x)[0] for model in self.values], axis=1), high)
+        return replace(self, values=self._with(x, means))
+
+    def _with(self, x: Floats, means: Floats) -> list[Posterior]:
+        models = list(self.values)
+        for row, mean in zip(x, means, strict=True):
+            models = [model.append(row, float(value)) for model, value in zip(models, mean, strict=True)]
+        return models
+
+
+def boxes_of(kept: Floats, reference: Floats) -> Boxes:
+    """The boxes of a front of squeezed shares (f, m), thinned to what can be had in a few milliseconds."""
+    m = kept.shape[1]
+    inside = kept[(kept < reference).all(axis=1)]
+    return Boxes.of(inside[thinned(inside, _MOST.get(m, _FEW))], reference)
+
+
+def informative_rows(shares: Floats, members: Ints, rng: np.random.Generator) -> Ints:
+    """Rows, at most CAP, that the models are made of: the front, what comes next to it, and a third of the rest.
+
+    shares: (n, m).  members: rows of the front.
+    """
+    n = len(shares)
+    if n <= CAP:
+        return np.arange(n)
+    members = members[thinned(shares[members], CAP // 2)]
+    # by how much all objectives must improve to be on the front: the additive epsilon indicator
+    lacks = (shares[:, None, :] - shares[members][None]).max(axis=2).min(axis=1)
+    lacks[members] = -np.inf
+    near = np.argpartition(lacks, 2 * CAP // 3)[: 2 * CAP // 3]
+    others = np.setdiff1d(np.arange(n), near)
+    return np.sort(np.concatenate([near, rng.choice(others, CAP - len(near), replace=False)]))
+
+
+def value_models(
+    shares: Floats, x: Floats, groups: Ints, fitted: list[Fitted], total: int, noisy: bool
+) -> list[Posterior]:
+    """A posterior for every objective: shares (n, m) at features x (n, F)."""
+    return [item.update(x, np.ascontiguousarray(shares[:, j]), groups, total, noisy) for j, item in enumerate(fitted)]
