@@ -36,6 +36,8 @@ def show(name: str | None, store: str, as_json: bool, explain: bool, plot: str |
         click.echo(json.dumps(result.rows(), default=str) if as_json else result.table())
     else:
         click.echo(json.dumps(outcome.as_dict(), default=str) if as_json else outcome.text())
+    if result.success and result.noisy and not as_json:
+        click.echo(f"\n{result.recommend().text()}")
     if explain:
         click.echo("\n" + result.explain())
     if plot:

@@ -206,7 +206,8 @@ class Result:
         return pandas.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error.
+        """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error; where values
+        are noisy also replicate (0 for the first evaluation of a point).
 
         Where a parameter, an objective or a result has one of our four names, ours is called "trial_error" and so on.
         """
@@ -217,12 +218,14 @@ class Result:
             extra = {key: item for key, item in trial.components.items() if key not in params and key not in values}
             told.append({**params, **values, **extra})
         taken = set().union(*told)
-        number, status, seconds, error = (
-            f"trial_{name}" if name in taken else name for name in ("number", "status", "seconds", "error")
+        number, status, seconds, error, replicate = (
+            f"trial_{name}" if name in taken else name for name in ("number", "status", "seconds", "error", "replicate")
         )
+        noisy = self.noisy
         return [
             {number: trial.number, **row}
             | {status: trial.status.name.lower(), seconds: trial.seconds, error: trial.error}
+            | ({replicate: trial.replicate} if noisy else {})
             for trial, row in zip(trials, told, strict=True)
         ]
 
