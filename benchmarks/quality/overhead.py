@@ -30,10 +30,11 @@ def cost_at(trace: np.ndarray, count: int) -> float:
 def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
     """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces."""
     found: dict[str, dict[tuple[int, int], float]] = {}
-    for home in sorted(TRACES.glob(f"*@{tag}")):
-        solver = home.name.rsplit("@", 1)[0]
+    homes = [home for own in tag.split(",") for home in sorted(TRACES.glob(f"*@{own}"))]
+    for home in homes:
+        solver, _, own = home.name.rpartition("@")
         for task in tasks_of("overhead", [], dimensions, []):
-            path = folder(solver, tag, budget) / f"{task.key}_s0.npz"
+            path = folder(solver, own, budget) / f"{task.key}_s0.npz"
             if path.exists():
                 with np.load(path) as data:
                     trace = data["trace"]

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .loading import Class, Key, load
+from .environments import ROOT
+from .loading import Class, Key, Run, load
 from .overhead import overhead_table
 from .pictures import curves
 from .references import References
-from .running import ROOT, TRACES
+from .running import TRACES
 from .statistics import against_random, best_pair, mean_ranks, ratio_interval, wins
 from .tasks import PRACTICAL, tasks_of
 from .weight import weight_table
@@ -93,20 +94,25 @@ PLANS = (
 
 
 def gather(plan: Plan, instances: list[int], seeds: list[int], tag: str) -> tuple[Class, dict[str, int]]:
-    """(the class of all complete solvers, {solver left out: runs that it has})."""
+    """(the class of all complete solvers, {solver left out: runs that it has}); tags: the first that has them."""
     references = References()
     functions = list(range(1, 25 if plan.suite not in PRACTICAL else 100))
     keys: list[Key] = [
         (task, seed) for task in tasks_of(plan.suite, functions, list(plan.dimensions), instances) for seed in seeds
     ]
-    runs, partial = {}, {}
-    for home in sorted(TRACES.glob(f"*@{tag}")):
-        solver = home.name.rsplit("@", 1)[0]
-        found = load(solver, plan.budget, keys, references, tag)
-        if len(found) == len(keys):
-            runs[solver] = found
-        elif found:
-            partial[solver] = len(found)
+    runs: dict[str, dict[Key, Run]] = {}
+    partial: dict[str, int] = {}
+    for own in tag.split(","):
+        for home in sorted(TRACES.glob(f"*@{own}")):
+            solver = home.name.rsplit("@", 1)[0]
+            if solver in runs:
+                continue
+            found = load(solver, plan.budget, keys, references, own)
+            if len(found) == len(keys):
+                runs[solver] = found
+            elif found:
+                partial[solver] = max(partial.get(solver, 0), len(found))
+    partial = {solver: count for solver, count in partial.items() if solver not in runs}
     return Class(plan.suite, plan.budget, runs), partial
 
 
@@ -122,8 +128,8 @@ def score_table(group: Class, plan: Plan) -> tuple[list[str], list[dict[str, obj
     for solver in sorted(group.runs, key=lambda name: -float(areas[last][name].mean())):
         row: dict[str, object] = {"class": plan.name, "solver": solver, "runs": len(group.keys)}
         row |= {f"auc_{at}d": round(float(areas[at][solver].mean()), 4) for at in plan.ats}
-        row["relauc"] = round(float(relative[solver].mean()), 4) if relative else ""
-        row["reached"] = round(float(group.fractions(solver, last).mean()), 4)
+        row["relauc"] = round(float(relative[solver].mean()), 3) if relative else ""
+        row["reached"] = round(float(group.fractions(solver, last).mean()), 3)
         row |= {
             "rank": round(ranks[solver], 2),
             "wins": leads[solver],
@@ -131,7 +137,9 @@ def score_table(group: Class, plan: Plan) -> tuple[list[str], list[dict[str, obj
         }
         rows.append(row)
         name = f"**{solver}**" if solver.startswith("tw:") else solver
-        lines.append("| " + " | ".join([name, *(str(row[key]) for key in list(row)[3:])]) + " |")
+        cells = [f"{row[key]:.4f}" for key in row if str(key).startswith("auc_")]
+        cells += [str(row[key]) for key in ("relauc", "reached", "rank", "wins", "ms")]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
     return lines, rows
 
 

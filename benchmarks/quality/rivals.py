@@ -206,7 +206,7 @@ def _catcma(problem: Watched, seed: int) -> None:
     run = 0
     population = None
     while True:
-        kwargs = {} if population is None else {"population_size": population}
+        kwargs: dict[str, Any] = {} if population is None else {"population_size": population}
         search = CatCMAwM(x_space=x_space, z_space=z_space, seed=seed + run, **kwargs)
         while not search.should_stop():
             told = []
@@ -259,7 +259,8 @@ def _limits(problem: Watched) -> dict[str, Any]:
 def _tpe(problem: Watched, seed: int) -> None:
     import optuna
 
-    grouped = any(variable.when for variable in problem.made.variables) if getattr(problem, "made", None) else False
+    made = getattr(problem, "made", None)
+    grouped = made is not None and any(variable.when for variable in made.variables)
     _optuna(problem, optuna.samplers.TPESampler(seed=seed, multivariate=True, group=grouped, **_limits(problem)))
 
 

@@ -30,8 +30,9 @@ def _value(problem: Watched, params: dict[str, Any]) -> float:
     made = getattr(problem, "made", None)
     if "x0" in params and (made is None or made.variables[0].name != "x0"):
         return problem(np.array([params[f"x{i}"] for i in range(len(problem.lower))], dtype=float))
+    assert made is not None
     value, violations = problem.judge(params)
-    return value + made.penalty * sum(max(item, 0.0) for item in violations)
+    return float(value + made.penalty * sum(max(item, 0.0) for item in violations))
 
 
 def _nevergrad(problem: Watched, seed: int, name: str) -> None:

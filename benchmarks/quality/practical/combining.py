@@ -81,7 +81,7 @@ def sensors(instance: int) -> Made:
     sites, places = rng.random((24, 2)), rng.random((60, 2))
 
     def cover(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.exp(-((a[:, None] - b[None, :]) ** 2).sum(axis=2) / (2 * 0.2**2))
+        return np.asarray(np.exp(-((a[:, None] - b[None, :]) ** 2).sum(axis=2) / (2 * 0.2**2)))
 
     own, seen = cover(sites, sites) + 0.05 * np.eye(24), cover(sites, places)
 

@@ -27,7 +27,7 @@ def pharmacokinetics(instance: int) -> Made:
             return (k21 - rate) / ((ka - rate) * (other - rate)) * np.exp(-rate * hours)
 
         last = (k21 - ka) / ((fast - ka) * (slow - ka)) * np.exp(-ka * hours)
-        return 100.0 * ka / v1 * (part(fast, slow) + part(slow, fast) + last)
+        return np.asarray(100.0 * ka / v1 * (part(fast, slow) + part(slow, fast) + last))
 
     seen = curve(*truth) * np.exp(rng.normal(0, 0.05, len(hours)))
 
@@ -51,7 +51,7 @@ def spectrum(instance: int) -> Made:
     heights, widths = rng.uniform(0.5, 4, 3), rng.uniform(0.15, 0.9, 3)
 
     def curve(m: np.ndarray, h: np.ndarray, w: np.ndarray, ground: float, slope: float) -> np.ndarray:
-        return ground + slope * axis + np.exp(-0.5 * ((axis - m[:, None]) / w[:, None]) ** 2).T @ h
+        return np.asarray(ground + slope * axis + np.exp(-0.5 * ((axis - m[:, None]) / w[:, None]) ** 2).T @ h)
 
     seen = curve(places, heights, widths, 0.4, 0.05) + rng.normal(0, 0.05, len(axis))
 

@@ -87,7 +87,7 @@ def elastic_net(instance: int) -> Made:
         x, y = np.column_stack([np.delete(x, 8, axis=1), y / y.std()]), x[:, 8] * 77.0
     pairs = np.triu_indices(x.shape[1])
     a, ya, b, yb = split(x, y, instance)
-    made = {
+    made: dict[str, Any] = {
         "plain": lambda z: z,
         "squares": lambda z: np.hstack([z, z**2]),
         "products": lambda z: np.hstack([z, z[:, pairs[0]] * z[:, pairs[1]]]),
@@ -95,7 +95,7 @@ def elastic_net(instance: int) -> Made:
 
     def evaluate(p: dict[str, Any]) -> float:
         def view(z: np.ndarray) -> np.ndarray:
-            return made[p["features"]](np.sign(z) * np.abs(z) ** p["power"])
+            return np.asarray(made[p["features"]](np.sign(z) * np.abs(z) ** p["power"]))
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converged: the user sees a worse loss

@@ -240,18 +240,18 @@ def any_trainer(instance: int) -> Made:
         match p["trainer"]:
             case "momentum":
                 memory["v"] = p["momentum"] * memory["v"] + g
-                return -p["rate"] * memory["v"]
+                return np.asarray(-p["rate"] * memory["v"])
             case "adam":
                 memory["v"] = p["beta1"] * memory["v"] + (1 - p["beta1"]) * g
                 memory["s"] = p["beta2"] * memory["s"] + (1 - p["beta2"]) * g * g
                 ahead = memory["v"] / (1 - p["beta1"] ** (k + 1))
-                return -p["step"] * ahead / (np.sqrt(memory["s"] / (1 - p["beta2"] ** (k + 1))) + 1e-8)
+                return np.asarray(-p["step"] * ahead / (np.sqrt(memory["s"] / (1 - p["beta2"] ** (k + 1))) + 1e-8))
         agree = np.sign(g) * memory["v"]
         memory["s"] = np.clip(
             memory["s"] * np.where(agree > 0, p["grow"], np.where(agree < 0, p["shrink"], 1.0)), 1e-6, 1.0
         )
         memory["v"] = np.sign(g)
-        return -memory["s"] * np.sign(g)
+        return np.asarray(-memory["s"] * np.sign(g))
 
     def evaluate(p: dict[str, Any]) -> float:
         size = p["hidden"]
