@@ -107,5 +107,6 @@ def _thalweg(text: str, problem: Watched, seed: int) -> None:
         strategy=_strategy(text),
         max_evals=problem.budget,
         seed=seed,
+        noisy=problem.clean is not None,
         constraints=constraints or None,
     )

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,11 +189,16 @@ def open_task(task: Task, budget: int) -> Watched:
     """The problem, ready to be evaluated `budget` times."""
     if task.suite in ("bbob", "bbob-mixint"):
         return _coco(task, budget)
+    if task.suite == "bbob-noise10":
+        from .noisy import incumbent_watched
+
+        return incumbent_watched(_coco(replace(task, suite="bbob"), budget), task.instance)
     if task.suite in PRACTICAL:
         return _practical(task, budget)
     if task.suite == "overhead":
         return _overhead(task, budget)
-    raise SystemExit(f"unknown suite {task.suite!r}; known: bbob, bbob-mixint, overhead, {', '.join(PRACTICAL)}")
+    known = ", ".join(("bbob", "bbob-mixint", "bbob-noise10", "overhead", *PRACTICAL))
+    raise SystemExit(f"unknown suite {task.suite!r}; known: {known}")
 
 
 def tasks_of(suite: str, problems: list[int], dimensions: list[int], instances: list[int]) -> list[Task]:
