@@ -8,6 +8,7 @@ Score: volume / best volume (known in closed form, or of everything any kept tra
 and the evaluations in which the first solver had reached each other's final volume.
 """
 
+# ruff: noqa: E402 (BLAS threads are set before NumPy is loaded)
 from __future__ import annotations
 
 import argparse
@@ -92,7 +93,7 @@ def _population(problem: Several) -> int:
 def _pymoo_nsga2(problem: Several, seed: int) -> None:
     from pymoo.algorithms.moo.nsga2 import NSGA2  # type: ignore[import-not-found]
 
-    _pymoo(problem, seed, lambda m: NSGA2(pop_size=_population(problem)))  # noqa: ARG005
+    _pymoo(problem, seed, lambda m: NSGA2(pop_size=_population(problem)))
 
 
 def _pymoo_nsga3(problem: Several, seed: int) -> None:
@@ -213,7 +214,7 @@ def run_one(solver: str, tag: str, budget: int, name: str, seed: int, fresh: boo
                 RIVALS[solver](problem, seed)
         except Spent:
             pass
-        except Exception as found:  # noqa: BLE001 (a solver that dies is a result)
+        except Exception as found:  # a solver that dies is a result
             error = f"{type(found).__name__}: {found}"
     spent = time.process_time() - started - problem.inside
     values = np.array(problem.values or np.empty((0, problem.objectives)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def _make_zdt(number: int, d: int) -> Several:
 
 def _simplex(position: Any, g: Any) -> Any:
     """(n, m) points of the plane sum f = (1 + g) / 2."""
-    n, k = position.shape
+    n = len(position)
     tail = np.cumprod(np.column_stack([np.ones(n), position]), axis=1)[:, ::-1]
     head = np.column_stack([np.ones(n), 1.0 - position[:, ::-1]])
     return 0.5 * (1.0 + g)[:, None] * tail * head
@@ -267,35 +268,42 @@ def _make_re(number: int) -> Several:
 # --- a user's tuning ------------------------------------------------------------------------------------------------
 
 
-def _make_tree() -> Several:
-    """Error in 3-fold cross-validation and log2(nodes) of a decision tree on scikit-learn's breast-cancer table."""
+@cache
+def _table() -> tuple[Any, Any, list[Any]]:
+    """scikit-learn's breast-cancer table: columns, kinds, and three folds."""
     from sklearn.datasets import load_breast_cancer  # type: ignore[import-untyped]
     from sklearn.model_selection import StratifiedKFold  # type: ignore[import-untyped]
-    from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]
 
     table, kind = load_breast_cancer(return_X_y=True)
-    folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(table, kind))
+    return table, kind, list(StratifiedKFold(3, shuffle=True, random_state=0).split(table, kind))
 
-    def one(x: Any) -> list[float]:
-        wrong, nodes = 0, 0
-        for train, test in folds:
-            tree = DecisionTreeClassifier(
-                max_depth=int(x[0]),
-                min_samples_leaf=int(x[1]),
-                min_samples_split=int(x[2]),
-                ccp_alpha=10.0 ** x[3],
-                max_features=float(x[4]),
-                class_weight={0: 1.0, 1: 2.0 ** x[5]},
-                random_state=0,
-            ).fit(table[train], kind[train])
-            wrong += int((tree.predict(table[test]) != kind[test]).sum())
-            nodes += tree.tree_.node_count
-        return [wrong / len(kind), float(np.log2(nodes / 3.0))]
 
+def _tree(x: Any) -> list[float]:
+    """Error in cross-validation and log2(nodes) of a decision tree with parameters x (6,)."""
+    from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]
+
+    table, kind, folds = _table()
+    wrong, nodes = 0, 0
+    for train, test in folds:
+        tree = DecisionTreeClassifier(
+            max_depth=int(x[0]),
+            min_samples_leaf=int(x[1]),
+            min_samples_split=int(x[2]),
+            ccp_alpha=10.0 ** x[3],
+            max_features=float(x[4]),
+            class_weight={0: 1.0, 1: 2.0 ** x[5]},
+            random_state=0,
+        ).fit(table[train], kind[train])
+        wrong += int((tree.predict(table[test]) != kind[test]).sum())
+        nodes += tree.tree_.node_count
+    return [wrong / len(kind), float(np.log2(nodes / 3.0))]
+
+
+def _make_tree() -> Several:
     low, high = np.array([1, 1, 2, -5.0, 0.1, -2.0]), np.array([16, 40, 60, -1.0, 1.0, 2.0])
     whole = np.array([True, True, True, False, False, False])
     ideal, nadir = np.array([0.03, 0.0]), np.array([0.12, 5.0])
-    return Several("tree", lambda x: np.array([one(row) for row in x]), low, high, ideal, nadir, None, whole)
+    return Several("tree", lambda x: np.array([_tree(row) for row in x]), low, high, ideal, nadir, None, whole)
 
 
 PROBLEMS: dict[str, Callable[[], Several]] = {

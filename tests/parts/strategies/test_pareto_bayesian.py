@@ -120,7 +120,7 @@ def test_foreign_points_stand_for_the_design():
     spare = np.random.default_rng(0).random((40, 3))
     strategy.tell(foreign(spare, bowls(spare)))
     before = volume(bowls(spare), [1.0, 1.0])
-    points, found = run(strategy, strategy.problem, bowls, 3, batch=1, start=False)
+    _, found = run(strategy, strategy.problem, bowls, 3, batch=1, start=False)
     assert volume(np.concatenate([bowls(spare), found]), [1.0, 1.0]) > 1.03 * before
 
 
