@@ -37,8 +37,8 @@ def test_with_fewer_points_it_is_the_one_of_least_norm():
     steps, values = rng.normal(size=(8, 4)), rng.normal(size=8)
     found = Interpolation.of(steps).model(values, Model.flat(4))
     gradient, hessian = least_norm(steps, values)
-    np.testing.assert_allclose(found.gradient, gradient, atol=1e-4)
-    np.testing.assert_allclose(found.hessian, hessian, atol=1e-4)
+    np.testing.assert_allclose(found.gradient, gradient, atol=1e-3)
+    np.testing.assert_allclose(found.hessian, hessian, atol=1e-3)
     np.testing.assert_allclose(found(steps), values, atol=1e-8)
 
 

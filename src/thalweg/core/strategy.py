@@ -105,6 +105,11 @@ class Strategy(ABC):
         return False
 
     @property
+    def confidence(self) -> float:
+        """How much of what its model of the objective promised came true lately, in [0, 1]; 0 without such a model."""
+        return 0.0
+
+    @property
     def done(self) -> bool:
         """It will give no more rows; `why` says the reason."""
         return False

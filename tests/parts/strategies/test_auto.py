@@ -29,8 +29,8 @@ def test_every_problem_gets_a_strategy(name, budget):
 
 def test_every_rule_is_reached_by_some_problem():
     reached = set()
-    for name in PROBLEMS:
-        problem = make_test_problem(name).problem()
+    wide = [Problem(Space([(0.0, 1.0)] * 60))]
+    for problem in [make_test_problem(name).problem() for name in PROBLEMS] + wide:
         for budget in (1, 5, 20, 60, 300, 3000, 30_000):
             facts = Facts.of(problem, budget)
             reached.add(next(i for i, rule in enumerate(RULES) if rule.fits(facts)))

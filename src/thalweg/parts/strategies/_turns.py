@@ -80,6 +80,10 @@ class Turns(Composite):
         known = {which: self.score(which) for which in live} if scores is None else scores
         return sorted(live, key=lambda which: (-known[which], self.turns[which], which))
 
+    def rows_of_turn(self, which: int) -> int:
+        """Rows of a child's turn that begins now."""
+        return min(max(self.turn, self.children[which].stride), self.longest)
+
     def propose(self, n: int) -> Floats | Draft:
         """Rows of whose turn it is; where a child waits for answers, the next one fills in."""
         drafts: list[Draft] = []
@@ -95,7 +99,7 @@ class Turns(Composite):
                     break
                 self.holder = ready[0]
                 self.turns[self.holder] += 1
-                self.left = min(max(self.turn, self.children[self.holder].stride), self.longest)
+                self.left = self.rows_of_turn(self.holder)
             draft = self.ask_child(self.holder, min(n - given, self.left), given)
             if draft is None:
                 blocked.add(self.holder)

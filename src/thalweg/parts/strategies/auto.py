@@ -101,6 +101,14 @@ def _one(name: str, **options: Any) -> Plan:
     return [name, [], options]
 
 
+_WIDE = 40  # columns beyond which models of all pairs of columns cost more than they bring
+
+
+def _contest(children: list[Plan], joins: list[float], costs: list[float], early: list[bool] | None = None) -> Plan:
+    options: dict[str, Any] = {"joins": joins, "costs": costs}
+    return ["contest", children, options | ({"early": early} if early else {})]
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.size is not None and f.size <= f.budget and not f.noisy,
@@ -113,11 +121,6 @@ RULES: tuple[Rule, ...] = (
         "several objectives: a front is wanted, not one point",
     ),
     Rule(
-        lambda f: f.budget <= f.dimension + 2,
-        _one("lhs"),
-        "too few evaluations to learn from: they are spread evenly",
-    ),
-    Rule(
         lambda f: f.keys > 0,
         _one("genetic"),
         "orders or subsets: crossover keeps neighbours together, which differences of columns do not",
@@ -128,23 +131,45 @@ RULES: tuple[Rule, ...] = (
         "noise, and evaluations enough for a population that averages it out",
     ),
     Rule(
-        lambda f: f.budget <= 25 * f.dimension,
-        ["relay", [_one("direct_l"), _one("de")], {"shares": [0.2, 0.8]}],
-        "few evaluations: a look along every axis first, then differential evolution from the best of it",
+        lambda f: f.real and f.dimension <= _WIDE and not f.noisy,
+        _contest(
+            [_one("quadratic"), _one("lq_cmaes", sigma=0.1), _one("cmaes")],
+            [0, 10, 50],
+            [8e-4, 6e-4, 0.0],
+            [True, True, False],
+        ),
+        "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises; a "
+        "surrogate-assisted CMA-ES and a plain one go on where it does not",
+    ),
+    Rule(
+        lambda f: f.dimension <= _WIDE,
+        _contest(
+            [_one("bayesian"), _one("cmaes"), _one("de"), _one("annealing")],
+            [0, 30, 30, 30],
+            [1.2e-2, 0.0, 0.0, 0.0],
+            [True, False, False, False],
+        ),
+        "parameters that are not all real, or noise: a Gaussian process first, then methods without a model in turns "
+        "with it",
     ),
     Rule(
         lambda f: f.real and f.budget >= 150 * f.dimension,
         ["portfolio", [_one("de"), _one("cmaes")], {}],
-        "real parameters and many evaluations: differential evolution for many valleys and covariance adaptation for "
-        "long bent ones take turns, by who improves",
+        "many real parameters: differential evolution for many valleys and covariance adaptation for long bent ones "
+        "take turns, by who improves",
+    ),
+    Rule(
+        lambda f: f.budget <= f.dimension + 2,
+        _one("lhs"),
+        "too few evaluations to learn from: they are spread evenly",
     ),
     Rule(
         lambda _: True,
         _one("de"),
-        "evaluations enough: differential evolution was best or near the best on every kind of problem measured",
+        "many parameters: differential evolution was best or near the best on every kind of problem measured",
     ),
 )
-"""Measured on the problems of `thalweg.testing.problems`, 2 to 10 columns, 10 to 200 evaluations per column."""
+"""Measured on the problems of `benchmarks.quality`: see docs/benchmarks/answers.md."""
 
 
 def make_plan(plan: Plan) -> Strategy:
@@ -168,13 +193,29 @@ def plan_words(plan: Plan) -> str:
 
 @final
 class Auto(Strategy):
-    """Chooses a strategy when it is started, and passes everything on to it (foreign answers too)."""
+    """Chooses a strategy when it is started, and passes everything on to it (foreign answers too).
+
+    overhead: the most time that it may think, in shares of the time of the evaluations, beyond the first 2 seconds:
+        models that cost more than they are worth are left out. None: evaluations are all that counts.
+
+    Raises:
+        StrategyError: a negative overhead.
+    """
 
     abilities = Abilities(objectives=MANY, learns_foreign=True)
 
+    def __init__(self, *, overhead: float | None = 0.1) -> None:
+        if overhead is not None and not overhead >= 0:
+            raise StrategyError(
+                f"auto: overhead is a share of the evaluations' time, at least 0, or None; got {overhead}"
+            )
+        self.overhead = overhead
+
     def begin(self) -> None:
         """Choose, and start the chosen one."""
-        self.facts_words, self.because, self.plan = self.choose(Facts.of(self.problem, self.budget))
+        self.facts_words, self.because, plan = self.choose(Facts.of(self.problem, self.budget))
+        name, children, options = plan
+        self.plan = [name, children, options | {"overhead": self.overhead}] if name == "contest" else plan
         self._start()
 
     @staticmethod
@@ -212,6 +253,11 @@ class Auto(Strategy):
     def speculates(self) -> bool:
         """The chosen strategy does."""
         return self.child.speculates
+
+    @property
+    def confidence(self) -> float:
+        """The chosen strategy's."""
+        return self.child.confidence
 
     @property
     def done(self) -> bool:

@@ -102,6 +102,7 @@ class Quadratic(Strategy):
         self.turned = 0  # the run's age when they were last chosen
         self.sides: Floats = np.zeros((self.design, dimension))  # the design's rows, seen from its first
         self.delta = self.rho = self.radius
+        self.agreement = 1.0
         self.promised = 0.0  # by the model, for the step that is out
         self.violating = False  # no point of the run satisfies the constraints: heights are violations
         self.runs = 0
@@ -119,6 +120,11 @@ class Quadratic(Strategy):
     def speculates(self) -> bool:
         """Rows beyond the stride are guesses at what comes next."""
         return True
+
+    @property
+    def confidence(self) -> float:
+        """A running share of steps that brought at least half of what the model had promised."""
+        return self.agreement
 
     @property
     def stride(self) -> int:
@@ -442,6 +448,7 @@ class Quadratic(Strategy):
             self._take(point, was + self.promised)  # as bad as it promised to be good: the model turns aside
         if phase == "step":
             ratio = (was - height) / self.promised if math.isfinite(height) else -1.0
+            self.agreement += (float(ratio >= _GOOD) - self.agreement) / (len(self.columns) + 1)
             self._resize(ratio, length)
             if ratio < _BAD and not (self.violating and merit < INFEASIBLE):
                 if self._improve():

@@ -1,0 +1,198 @@
+"""Contest: strategies join one after the other and play rounds; who gained most in a round gets more of the next.
+
+A gain is how much lower the best value became, so it is compared within one round only, where all have played from the
+same best value on: its scale never matters. Each hears the others' answers, and one that joins late is told everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+
+from ...core.batch import Answers, Floats
+from ...core.errors import StrategyError
+from ...core.strategy import Draft
+from . import make_strategy
+from ._composite import Child
+from ._turns import Turns
+
+_MOST = 2.0  # the largest share of a round; one by it is the least
+_TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its model keeps so much of what it promises
+_NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a full share
+_SHORT = 1e-3  # seconds
+_STALL = 3  # times (d + 1) answers without a gain: the others join early
+
+
+@final
+class Contest(Turns):
+    """Strategies in rounds, by what they gained in the round before.
+
+    children: strategies by name, class or object, in the order in which they join (none: "quadratic", "lq_cmaes" in a
+        small region, "cmaes", which suit continuous columns).
+    joins: answers for each column with more than one value (foreign ones count) after which each joins; None: 10 times
+        the place (the first one has place 0; without children 0, 10, 50).
+    early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them.
+    costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
+    overhead: the most thinking, in shares of the evaluations' time; None: it does not matter.
+    allowance: seconds of thinking that are free, so that short studies of cheap objectives are as good as others.
+
+    Who cannot afford a row does not play. Evaluations of less than a millisecond count as none at all: so the points of
+    cheap objectives do not depend on the clock. Those of objectives slower than some ten rows' thinking do not either.
+
+    Memory: an archive (see `_composite.Archive`), and what the strategies keep.
+
+    Raises:
+        StrategyError: a single strategy, or lists whose length is not the number of strategies.
+    """
+
+    def __init__(
+        self,
+        *children: Child,
+        joins: Sequence[float] | None = None,
+        early: Sequence[bool] | None = None,
+        costs: Sequence[float] | None = None,
+        overhead: float | None = None,
+        allowance: float = 2.0,
+    ) -> None:
+        if not children:
+            children = ("quadratic", make_strategy("lq_cmaes", sigma=0.1), "cmaes")
+            joins, early = joins or (0, 10, 50), early or (True, True, False)
+        super().__init__(*children)
+        if len(self.children) < 2:
+            raise StrategyError("Contest needs at least two strategies, got one; use it by itself")
+        for name, given in (("joins", joins), ("early", early), ("costs", costs)):
+            if given is not None and len(given) != len(self.children):
+                raise StrategyError(
+                    f"Contest: {name} has a value for each of the {len(self.children)} strategies, got {len(given)}"
+                )
+        self.joins = None if joins is None else list(joins)
+        if (overhead is not None and not overhead >= 0) or not allowance >= 0:
+            raise StrategyError(f"Contest: overhead and allowance are at least 0, got {overhead} and {allowance}")
+        self.overhead, self.allowance = overhead, float(allowance)
+        self.costs = [0.0] * len(self.children) if costs is None else list(costs)
+        self.early = [True] * len(self.children) if early is None else list(early)
+
+    def begin(self) -> None:
+        """The first strategy starts."""
+        super().begin()
+        count = len(self.children)
+        self.free = max(int((np.asarray(self.problem.space.levels) > 1).sum()), 1)
+        self.gates = [self.free * gate for gate in self.joins or [10.0 * i for i in range(count)]]
+        self.shares = [1.0] * count
+        self.gained = [0.0] * count  # in this round
+        self.told = [0] * count
+        self.played = [0] * count  # rows asked for, ever
+        self.thought = self.evaluated = 0.0  # seconds
+        self.queue: list[int] = []  # who still plays in this round
+        self.start_child(0, self.budget, warm=False)
+
+    # --- who plays ------------------------------------------------------------------------------------------------
+
+    def plays(self, which: int) -> bool:
+        """Whether a child has joined, may still give rows, and can be afforded."""
+        return self.live(which) and self._affords(which)
+
+    def _affords(self, which: int) -> bool:
+        if self.overhead is None or not self.costs[which]:
+            return True
+        return self.thought + self.costs[which] <= self.allowance + self.overhead * self.evaluated
+
+    def _admit(self) -> None:
+        """Start who is due."""
+        stalled = self.stale >= _STALL * (self.free + 1)
+        nobody = not any(map(self.plays, range(len(self.children))))
+        for which in range(1, len(self.children)):
+            if self.runs[which] or not self._affords(which):
+                continue
+            if self.heard_rows >= self.gates[which] or (stalled and self.early[which]) or nobody:
+                left = None if self.budget is None else max(self.budget - self.asked, 1)
+                self.start_child(which, left, warm=True)
+                self.queue.insert(0, which)
+                self.happened.append(
+                    {"kind": "switched", "reason": f"{self.label(which)} joined: {self.heard_rows} answers known"}
+                )
+                nobody = False
+
+    def order(self, scores: dict[int, float] | None = None) -> list[int]:  # noqa: ARG002 (rounds have no scores)
+        """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""
+        if not any(map(self.plays, self.queue)):
+            self._round()
+        queue = [which for which in self.queue if self.plays(which)]
+        others = [which for which in range(len(self.children)) if self.plays(which) and which not in queue]
+        # where nobody can be afforded, whoever is left goes on
+        return queue + others or [which for which in range(len(self.children)) if self.live(which)]
+
+    def _round(self) -> None:
+        """Shares of the next round from the gains of this one; the winner begins."""
+        rates = [gain / max(told, 1) for gain, told in zip(self.gained, self.told, strict=True)]
+        best = max(rates)
+        for which, rate in enumerate(rates):
+            if best <= 0:
+                self.shares[which] **= 0.5  # nobody knows better: slowly back to equal shares
+            elif rate == best:
+                self.shares[which] = min(max(2.0 * self.shares[which], 1.0), _MOST)
+            elif self.told[which]:
+                self.shares[which] = 1.0 if rate >= _NEAR * best else max(0.5 * self.shares[which], 1.0 / _MOST)
+        trusted = [self.runs[i] > 0 and child.confidence >= _TRUSTED for i, child in enumerate(self.children)]
+        if best > 0 and trusted[rates.index(best)]:
+            self.shares = [_TRUST if rate == best else 1.0 / _TRUST for rate in rates]
+        else:
+            self.shares = [min(max(share, 1.0 / _MOST), _MOST) for share in self.shares]
+        self.gained, self.told = [0.0] * len(rates), [0] * len(rates)
+        self.queue = sorted(filter(self.plays, range(len(rates))), key=lambda which: -self.shares[which])
+
+    def rows_of_turn(self, which: int) -> int:
+        """Rows of a child's turn."""
+        if which in self.queue:
+            self.queue.remove(which)
+        width = max(self.free + 1, self.heard_rows // 32)
+        rows = max(round(width * self.shares[which]), 1)
+        return rows if self.costs[which] else max(rows, self.children[which].stride)  # free ones: whole generations
+
+    # --- ask and tell ---------------------------------------------------------------------------------------------
+
+    def propose(self, n: int) -> Floats | Draft:
+        """Rows of whose turn it is."""
+        self._admit()
+        return super().propose(n)
+
+    def ask_child(self, which: int, n: int, taken: int = 0) -> Draft | None:
+        """Rows of a child, counted."""
+        draft = super().ask_child(which, n, taken)
+        if draft is not None:
+            self.played[which] += len(draft.points)
+            self.thought += self.costs[which] * len(draft.points)
+        return draft
+
+    def learn(self, answers: Answers) -> None:
+        """Add up who gained how much."""
+        best = float(self.bests[0])
+        for ticket, merit in zip(answers.tickets.tolist(), answers.merit().tolist(), strict=True):
+            which = self.routes[ticket][0]
+            self.told[which] += 1
+            if merit < best:
+                self.gained[which] += best - merit if best < np.inf else 0.0
+                best = merit
+        if answers.seconds is not None and self.overhead is not None:
+            long = answers.seconds[answers.seconds >= _SHORT]
+            self.evaluated += float(long.sum())
+        super().learn(answers)
+
+    @property
+    def stride(self) -> int:
+        """That of whose turn it is."""
+        return max(1, self.children[self.holder].stride if self.live(self.holder) else 1)
+
+    @property
+    def done(self) -> bool:
+        """Nobody has anything to give, or will have."""
+        started = all(runs > 0 for runs in self.runs)
+        return started and not any(self.live(which) for which in range(len(self.children)))
+
+    @property
+    def why(self) -> str:
+        """Who gave how many rows."""
+        rows = ", ".join(f"{self.label(which)} {rows}" for which, rows in enumerate(self.played) if rows)
+        return f"rows: {rows}"
