@@ -135,3 +135,28 @@ def test_cholesky_says_when_it_cannot():
     np.testing.assert_allclose(factor @ factor.T, matrix)
     np.testing.assert_allclose(solve_lower(factor, solve_lower(factor, matrix), transposed=True), np.eye(2), atol=1e-12)
     np.testing.assert_allclose(inverse_of(factor), np.linalg.inv(matrix))
+
+
+def test_weighted_noise():
+    """A value with the noise of four others' mean says what the four would: weight 1/4."""
+    x, y = data(n=12)
+    groups, theta = np.arange(3), np.array([-0.5, -0.2, 0.1, -2.0])
+    weights = np.random.default_rng(4).uniform(0.1, 5.0, 12)
+    slope = gp.negative_log_likelihood(theta, x, y, groups, weights)[1]
+    expected = numeric(lambda t: gp.negative_log_likelihood(t, x, y, groups, weights)[0], theta)
+    np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+    repeated = np.repeat(np.arange(12), np.where(np.arange(12) < 3, 4, 1))
+    many = gp.Posterior.of(x[repeated], y[repeated], groups, theta)
+    few = gp.Posterior.of(x, y, groups, theta, np.where(np.arange(12) < 3, 0.25, 1.0))
+    few.scale = many.scale
+    for a, b in zip(few.predict(x + 0.1), many.predict(x + 0.1), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_the_slope_of_compression():
+    y = np.array([0.0, 0.5, 0.501, 1.0, 1.0, 1.0, 10.0, 10.001, 300.0, 300.001])
+    apart = np.diff(gp.compress(y))
+    slope = gp.compress_slope(y)
+    np.testing.assert_allclose(apart[[6, 8]] / apart[1], slope[[6, 8]], rtol=1e-3)
+    np.testing.assert_allclose(slope[[0, 1, 3]], 1.0)
+    assert gp.compress_slope(np.zeros(3)).tolist() == [1.0] * 3

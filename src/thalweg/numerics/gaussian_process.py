@@ -57,16 +57,20 @@ class Prior:
         return 0.5 * float(z @ z), z / self.sd
 
 
-def negative_log_likelihood(theta: Floats, x: Floats, y: Floats, groups: Groups) -> tuple[float, Floats]:
+def negative_log_likelihood(
+    theta: Floats, x: Floats, y: Floats, groups: Groups, weights: Floats | None = None
+) -> tuple[float, Floats]:
     """(-log L with mean and scale profiled out, up to a constant; its gradient (G + 1,)).
 
     theta: (G + 1,) log lengthscales and log nugget.  x: (n, F).  y: (n,).  groups: (F,) each feature's lengthscale.
+    weights: (n,) each value's own noise variance as a multiple of the nugget; None: all 1.
     """
     n = len(y)
     z = x / np.exp(theta[:-1])[groups]
     nugget = math.exp(theta[-1])
     k, c = matern52(distances(z, z))
-    k.ravel()[:: n + 1] = 1.0 + nugget
+    own = nugget if weights is None else nugget * weights
+    k.ravel()[:: n + 1] = 1.0 + own
     factor = cholesky(k)
     if factor is None:
         return _FAILED, np.zeros_like(theta)
@@ -76,21 +80,30 @@ def negative_log_likelihood(theta: Floats, x: Floats, y: Floats, groups: Groups)
     residual = y - float(ones @ y) / float(ones.sum())
     alpha = inverse @ residual
     scale = max(float(alpha @ residual) / n, 1e-300)
-    weights = np.multiply.outer(alpha / scale, alpha)
-    weights -= inverse
+    inner = np.multiply.outer(alpha / scale, alpha)
+    inner -= inverse
     gradient = np.empty_like(theta)
-    gradient[-1] = -0.5 * nugget * float(np.trace(weights))
-    weights *= c
-    slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
+    gradient[-1] = -0.5 * float((own * np.diagonal(inner)).sum())
+    inner *= c
+    slopes = inner.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, inner @ z)
     gradient[:-1] = -np.bincount(groups, slopes, len(theta) - 1)
     return 0.5 * (n * math.log(scale) + log_det), gradient
 
 
-def fit(x: Floats, y: Floats, groups: Groups, prior: Prior, starts: list[Floats], *, iterations: int = 30) -> Floats:
-    """The theta (G + 1,) with the highest posterior density that L-BFGS finds from `starts`."""
+def fit(
+    x: Floats,
+    y: Floats,
+    groups: Groups,
+    prior: Prior,
+    starts: list[Floats],
+    *,
+    iterations: int = 30,
+    weights: Floats | None = None,
+) -> Floats:
+    """The theta (G + 1,) with the highest posterior density that L-BFGS finds from `starts`; the rest as above."""
 
     def objective(theta: Floats) -> tuple[float, Floats]:
-        value, slope = negative_log_likelihood(theta, x, y, groups)
+        value, slope = negative_log_likelihood(theta, x, y, groups, weights)
         penalty, more = prior.penalty(theta)
         return value + penalty, slope + more
 
@@ -117,7 +130,7 @@ class Posterior:
     """What is believed after n values; `append` gives another one.
 
     z: (n, F) points in lengthscales.  y: (n,).  factor: the lower Cholesky factor of C = K + g I.  alpha: C^-1 (y - m).
-    inverse_lengths: (F,).  mean, scale: m and s2.
+    inverse_lengths: (F,).  mean, scale: m and s2.  nugget: g; a value's own noise is a multiple of it.
     """
 
     z: Floats
@@ -130,15 +143,17 @@ class Posterior:
     scale: float
 
     @classmethod
-    def of(cls, x: Floats, y: Floats, groups: Groups, theta: Floats) -> Posterior:
-        """From points (n, F), values (n,) and log hyperparameters; the nugget grows where C is singular."""
+    def of(cls, x: Floats, y: Floats, groups: Groups, theta: Floats, weights: Floats | None = None) -> Posterior:
+        """From points (n, F), values (n,), log hyperparameters and noise weights (n,) (None: all 1); the nugget grows
+        where C is singular.
+        """
         inverse_lengths = np.exp(-theta[:-1])[groups]
         z = x * inverse_lengths
         nugget = math.exp(theta[-1])
         k, _ = matern52(distances(z, z))
         while True:
             matrix = k.copy()
-            matrix.ravel()[:: len(y) + 1] = 1.0 + nugget
+            matrix.ravel()[:: len(y) + 1] = 1.0 + (nugget if weights is None else nugget * weights)
             factor = cholesky(matrix)
             if factor is not None:
                 break
@@ -192,6 +207,13 @@ class Posterior:
 
 def _solve(factor: Floats, right: Floats) -> Floats:
     return solve_lower(factor, solve_lower(factor, right), transposed=True)
+
+
+def compress_slope(y: Floats) -> Floats:
+    """(n,) how far `compress` shrinks small differences between high values, relative to low ones."""
+    middle = float(np.median(y))
+    spread = middle - float(y.min())
+    return np.asarray(spread / np.maximum(spread, y - float(y.min()))) if spread > 0 else np.ones_like(y)
 
 
 def compress(y: Floats) -> Floats:

@@ -181,8 +181,8 @@ def _quadratic(shares: tuple[float, float, float, float], u: Floats, v: Floats) 
 def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15) -> LocalModel:
     """The model of points u (n, d), in units of the region's half-width around its centre, and values y (n,).
 
-    theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean. With d lengthscales
-    it begins a second time where a quadratic explains nearly all: the way there may lead uphill.
+    theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean. With d
+    lengthscales it begins again where a quadratic explains nearly all: the way there may lead uphill.
     lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.
     """
     y = y / max(float(np.abs(y).max()), 1e-300)  # whatever follows does not overflow

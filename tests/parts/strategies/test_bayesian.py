@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,26 @@ def test_noise():
     problem = Problem(Space([(0.0, 1.0)] * 2), noisy=True)
     points, _ = one_by_one(Bayesian(), problem, noisy, 50)
     assert np.median(bowl(points[25:])) < 0.02  # it spends the second half near the bottom
+
+
+def test_errors_that_come_with_the_values():
+    """A lucky value with a large error is not followed; where errors are tiny, local steps go on."""
+    rng = np.random.default_rng(7)
+    points = rng.random((40, 2))
+    values, errors = bowl(points), np.full(40, 1e-3)
+    far = int(np.argmax(values))
+    values[far], errors[far] = -5.0, 10.0
+    followed = []
+    for known in (errors, None):
+        strategy = Bayesian()
+        strategy.start(cube(2), 1, 100)
+        told = foreign(points, values)
+        strategy.tell(replace(told, noise=None if known is None else known[:, None]))
+        followed.append(np.abs(strategy.ask(1).points[0] - points[far]).max() < 0.1)
+        assert strategy.known.is_exact is (known is None)
+    assert followed == [False, True]
+    strategy.known.errors[:] = 1e-7
+    assert strategy.known.is_exact
 
 
 def test_measured_constraints():

@@ -14,35 +14,41 @@ import numpy as np
 
 from ...core.batch import Floats, Ints, Mask
 from ...numerics.acquisition import Kind, log_chance, score
-from ...numerics.gaussian_process import Posterior, Prior, compress, fit
+from ...numerics.gaussian_process import Posterior, Prior, compress, compress_slope, fit
 
 CAP = 250
 """Training points at most: the better half by value, the other half drawn anew each time from the rest."""
-_GROWTH = (
-    1.05  # refits when there are 5 % more points: oftener gained nothing, rarer (20 %) cost a tenth of the targets
-)
+# refits when there are 5 % more points: oftener gained nothing, rarer (20 %) cost a tenth of the targets
+_GROWTH = 1.05
+_WARM, _MANY = 12, 120  # iterations of fits that go on from the last one, with so many points: some milliseconds each
+_QUIET, _FEW = 1e-3, 5  # of the better half's range;  the best values that are looked at
 _FINE, _FAILED = -0.5, 1.0
 
 
 @dataclass(eq=False)
 class Memory:
-    """What was told: points (n, D), values (n,) (NaN: failed), violations (n,) >= 0."""
+    """What was told: points (n, D), values (n,) (NaN: failed), violations (n,) >= 0, standard errors (n,) of the values
+    (NaN: unknown).
+    """
 
     points: Floats
     values: Floats
     violations: Floats
+    errors: Floats
 
     @classmethod
     def empty(cls, dimension: int) -> Memory:
         """No points yet."""
-        return cls(np.empty((0, dimension)), np.empty(0), np.empty(0))
+        return cls(np.empty((0, dimension)), np.empty(0), np.empty(0), np.empty(0))
 
-    def add(self, points: Floats, values: Floats, violations: Floats | None) -> None:
-        """Remember (k, D) points, (k,) values, (k,) violations."""
+    def add(self, points: Floats, values: Floats, violations: Floats | None, errors: Floats | None = None) -> None:
+        """Remember (k, D) points, (k,) values, (k,) violations, (k,) standard errors."""
         amounts = np.zeros(len(points)) if violations is None else np.nan_to_num(violations, nan=0.0, posinf=1e300)
         self.points = np.concatenate([self.points, points])
         self.values = np.concatenate([self.values, np.where(np.isfinite(values), values, np.nan)])
         self.violations = np.concatenate([self.violations, amounts])
+        unknown = np.full(len(points), np.nan)
+        self.errors = np.concatenate([self.errors, unknown if errors is None else errors])
 
     @property
     def ok(self) -> Mask:
@@ -53,6 +59,16 @@ class Memory:
     def fine(self) -> Mask:
         """(n,) which have a value and violate nothing."""
         return self.ok & (self.violations <= 0)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the errors of the best values, where known, are too small for local steps to follow the noise."""
+        errors = self.errors[self.best(_FEW)]
+        errors = errors[errors > 0]
+        if not len(errors):
+            return True
+        values = self.values[self.ok]
+        return bool(errors.max() <= _QUIET * float(np.median(values) - values.min()))
 
     def best(self, count: int) -> Ints:
         """The `count` best rows with a value, in no order: feasible ones by value, or else the least violating ones."""
@@ -68,16 +84,21 @@ class Fitted:
     theta: Floats
     count: int = 0
 
-    def update(self, x: Floats, y: Floats, groups: Ints, total: int, noisy: bool) -> Posterior:
-        """The posterior of x (n, F), y (n,); hyperparameters are fitted anew where `total` grew by a twentieth."""
+    def update(
+        self, x: Floats, y: Floats, groups: Ints, total: int, noisy: bool, weights: Floats | None = None
+    ) -> Posterior:
+        """The posterior of x (n, F), y (n,), noise weights (n,); hyperparameters are fitted anew where `total` grew by
+        a twentieth.
+        """
         if total >= max(self.count * _GROWTH, self.count + 1):
             prior = Prior.usual(len(self.theta) - 1, noisy)
             starts = [self.theta] if self.count else []
             if total < 5 * len(self.theta):  # few points: the last optimum may be another valley
                 starts.append(prior.mean)
-            self.theta = fit(x, y, groups, prior, starts or [prior.mean])
+            iterations = _WARM if self.count and len(y) > _MANY else 30
+            self.theta = fit(x, y, groups, prior, starts or [prior.mean], iterations=iterations, weights=weights)
             self.count = total
-        return Posterior.of(x, y, groups, self.theta)
+        return Posterior.of(x, y, groups, self.theta, weights)
 
 
 @dataclass(eq=False)
@@ -170,14 +191,30 @@ def training_rows(memory: Memory, rng: np.random.Generator) -> Ints:
     return np.flatnonzero(chosen)
 
 
+def noise_weights(memory: Memory, rows: Ints) -> Floats | None:
+    """(len(rows),) noise variances of the compressed values, relative to each other; None where no error is known.
+
+    A value whose error is not known counts as one of the least certain.
+    """
+    errors = memory.errors[rows]
+    known = np.isfinite(errors) & (errors > 0)
+    if not known.any():
+        return None
+    errors = np.where(known, errors, errors[known].max()) / float(np.median(errors[known]))
+    return np.asarray(np.clip((errors * compress_slope(memory.values[rows])) ** 2, 1e-4, 1e4))
+
+
 def value_model(
     memory: Memory, rows: Ints, x: Floats, groups: Ints, fitted: Fitted, *, noisy: bool
 ) -> tuple[Posterior, float]:
     """(posterior of the compressed values of `rows`, the value to improve upon); x: (len(rows), F) their features."""
     y = compress(memory.values[rows])
-    posterior = fitted.update(x, y, groups, int(memory.ok.sum()), noisy)
-    # C a = y - m, so K a + m = y - g a: the posterior mean at the training points
-    height = y - posterior.nugget * posterior.alpha if noisy else y
+    weights = noise_weights(memory, rows)
+    noisy = noisy or weights is not None
+    posterior = fitted.update(x, y, groups, int(memory.ok.sum()), noisy, weights)
+    # C a = y - m, so K a + m = y - g w a: the posterior mean at the training points
+    own = posterior.nugget if weights is None else posterior.nugget * weights
+    height = y - own * posterior.alpha if noisy else y
     fine = memory.violations[rows] <= 0
     return posterior, float(height[fine].min() if fine.any() else height.max())
 

@@ -9,7 +9,8 @@
 - Batches: each further row as if the model's own mean had been told (Kriging believer, Ginsbourger et al. 2010,
   doi:10.1007/978-3-642-10701-6_6); rows that are out are treated likewise, so it never waits.
 - Failures and measured constraints: a model of risk (see `_surrogate`).
-- Noise (`noisy=True`): a larger nugget, and improvement over the lowest posterior mean instead of the lowest value.
+- Noise (`noisy=True`, or standard errors that come with the values): a larger nugget, shared out by the errors where
+  they are known, and improvement over the lowest posterior mean instead of the lowest value.
 
 A proposal costs a few milliseconds of one core: OpenBLAS is told to use one thread while it is made. Other BLAS
 libraries want OMP_NUM_THREADS=1 or their own variable in the environment (see `thalweg.numerics.blas`).
@@ -203,7 +204,7 @@ class Bayesian(Strategy):
             points = None
             if self.rng.random() < self.exploration_rate:
                 points = self.problem.space.sample(take, self.rng)
-            elif self.steps_locally and locals_left > 0:
+            elif self.steps_locally and locals_left > 0 and self.known.is_exact:
                 points = self._local_step(surrogate, self.next_ticket + sum(map(len, parts)))
                 locals_left -= 1
             if points is None:
@@ -299,7 +300,8 @@ class Bayesian(Strategy):
     def _remember(self, answers: Answers) -> None:
         told = answers.statuses != Status.ABANDONED  # those say nothing about the point
         violations = None if answers.violations is None else answers.violations[told]
-        self.known.add(answers.points[told], answers.values[told, 0], violations)
+        errors = None if answers.noise is None else answers.noise[told, 0]
+        self.known.add(answers.points[told], answers.values[told, 0], violations, errors)
         self.met.add(answers.points)
 
     def _crowd(self) -> int:
