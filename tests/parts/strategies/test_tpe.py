@@ -8,6 +8,7 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Float
 from thalweg.core.problem import Problem
 from thalweg.core.space import Space
+from thalweg.numerics.parzen import Parzen
 from thalweg.parts.strategies.random_search import Random
 from thalweg.parts.strategies.tpe import TPE
 
@@ -143,3 +144,22 @@ def test_nothing_to_vary():
 def test_options_must_make_sense(options):
     with pytest.raises(StrategyError, match=next(iter(options))):
         TPE(**options)
+
+
+def test_few_candidates_where_there_are_cells_and_some_from_anywhere_where_there_are_branches(monkeypatch):
+    for space, drawn in ((cube(3).space, 64), (mixed(), 16), (conditional(), 16)):
+        strategy = TPE()
+        strategy.start(Problem(space), 0)
+        assert strategy.drawn == drawn
+    monkeypatch.setattr(Parzen, "sample", lambda self, count, dimension, rng: np.zeros((count, dimension)))
+    for space, elsewhere in ((mixed(), []), (conditional(), list(range(0, 48, 12)))):
+        strategy = TPE(startup=2, candidates=48)
+        strategy.start(Problem(space), 0)
+        points = space.sample(20, np.random.default_rng(1))
+        strategy.tell(foreign(points, bowl(points)))
+        judged, judge = [], strategy._judged
+        monkeypatch.setattr(
+            strategy, "_judged", lambda rows, judge=judge, judged=judged: judged.append(rows) or judge(rows)
+        )
+        strategy.ask(1)
+        assert np.flatnonzero(judged[0].any(axis=1)).tolist() == elsewhere

@@ -33,6 +33,7 @@ _GOOD = 25  # at most so many answers make the good density
 _BAD = 200
 _KEPT = 1000
 _SPREAD_BAD = 0.2  # the bad density's bandwidth, before n^(-1/(d+4))
+_ELSEWHERE = 12  # in conditional spaces every so many candidates come from anywhere
 _CELL = 0.5  # least bandwidth of an ordered column, in cells
 
 
@@ -41,7 +42,8 @@ class TPE(Strategy):
     """Tree-structured Parzen estimator, for mixed and conditional spaces and some hundred evaluations.
 
     gamma: the share of the answers that is good (at most 25 of them).
-    candidates: points drawn for each suggestion.
+    candidates: points drawn for each suggestion; None: 64, or 16 where columns have cells or conditions (of many the
+        best is more of the same, and such spaces are left through another cell or branch).
     startup: answers before the model is used, spread evenly (foreign ones count); None: 10, or less where the budget is
         small.
 
@@ -51,14 +53,14 @@ class TPE(Strategy):
 
     abilities = Abilities(learns_foreign=True)
 
-    def __init__(self, *, gamma: float = 0.1, candidates: int = 64, startup: int | None = None) -> None:
+    def __init__(self, *, gamma: float = 0.1, candidates: int | None = None, startup: int | None = None) -> None:
         if not 0 < gamma <= 0.5:
             raise StrategyError(f"tpe: gamma is the share of good answers in (0, 0.5], got {gamma!r}")
-        if candidates < 1:
+        if candidates is not None and candidates < 1:
             raise StrategyError(f"tpe: candidates is a number of points >= 1, got {candidates!r}")
         if startup is not None and startup < 1:
             raise StrategyError(f"tpe: startup is a number of answers >= 1, got {startup!r}")
-        self.gamma, self.candidates, self.startup = float(gamma), int(candidates), startup
+        self.gamma, self.candidates, self.startup = float(gamma), candidates, startup
 
     def begin(self) -> None:
         """No answers yet."""
@@ -70,6 +72,8 @@ class TPE(Strategy):
         cells = np.where(space.kinds == ORDERED, _CELL / levels, 0.0)[smooth]
         labels = np.flatnonzero(labelled)
         self._layout_data = (smooth, np.maximum(LEAST_WIDTH, cells), labels, levels[labels].astype(np.int64))
+        rough = space.conditional or bool(np.isfinite(levels).any())
+        self.drawn = self.candidates or (16 if rough else 64)
         self.first = self.startup or max(min(10, (self.budget or 100) // 4), 2)
         self.points: Floats = np.empty((0, self.dimension))
         self.merits: Floats = np.empty(0)
@@ -159,14 +163,17 @@ class TPE(Strategy):
         """The candidates with the greatest l / g of n groups."""
         layout = self.layout
         good, bad = self._densities(layout)
-        drawn, active, usable = self._judged(good.sample(n * self.candidates, self.dimension, self.rng))
+        drawn = good.sample(n * self.drawn, self.dimension, self.rng)
+        if self.problem.space.conditional:  # a branch without good points would hardly be looked at again
+            drawn[::_ELSEWHERE] = self.rng.random(drawn[::_ELSEWHERE].shape)
+        drawn, active, usable = self._judged(drawn)
         features = layout.features(drawn, active)
         score = good.log_density(features) - bad.log_density(features)
         if usable is not None:
             score[~usable] = -np.inf
         if not self.seen.on:
-            best = score.reshape(n, self.candidates).argmax(axis=1)
-            chosen: Floats = drawn[best + np.arange(n) * self.candidates]
+            best = score.reshape(n, self.drawn).argmax(axis=1)
+            chosen: Floats = drawn[best + np.arange(n) * self.drawn]
             return chosen
         # candidates repeat where points are few: the best of those that are new, whatever their group
         score[self.seen.contains(drawn)] = -np.inf
