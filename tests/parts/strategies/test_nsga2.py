@@ -134,12 +134,12 @@ def test_a_warm_start_of_any_length_is_selected_by_worth_not_by_age():
 def test_those_who_ask_for_more_get_larger_broods():
     strategy = NSGA2()
     strategy.start(two(cube(3).space), 0, 600)
-    assert strategy.size == 24
-    strategy.tell(answer(strategy, strategy.ask(24), bowls))
-    assert len(strategy.ask(100)) == 24  # no more than there are members
+    assert strategy.size == 20
+    strategy.tell(answer(strategy, strategy.ask(20), bowls))
+    assert len(strategy.ask(100)) == 20  # no more than there are members
     strategy = NSGA2()
     strategy.start(two(cube(3).space), 0, 600)
-    strategy.tell(answer(strategy, strategy.ask(24), bowls))
+    strategy.tell(answer(strategy, strategy.ask(20), bowls))
     assert len(strategy.ask(4)) == 4
     assert len(strategy.ask(4)) == 0  # a brood of four
 

@@ -20,7 +20,7 @@ from ._generational import Generational
 from ._seen import Seen, row_hashes
 from ._variation import Variation, check_variation
 
-_BROODS = 150  # in a budget
+_BROODS = 250  # in a budget
 _REMEMBERED = 16  # populations of proposals, so that what has just died is not bred again
 _TRIES = 6  # at new children in place of duplicates
 _WAITING = 128  # foreign answers that may wait (the base keeps twice as many)
@@ -81,7 +81,7 @@ class Front(Generational):
             self.problem.space, self.crossover_prob, self.mutation_prob, self.eta_crossover, self.eta_mutation
         )
         self.size = self.population or self.members_wanted()
-        self.brood_size = min(self.children or max((self.budget or 15_000) // _BROODS, 4), self.size)
+        self.brood_size = min(self.children or max((self.budget or 25_000) // _BROODS, 4), self.size)
         self.wanted = 1  # rows in the latest ask: those who can evaluate more at once than a brood get larger ones
         self.seen = Seen.of(self.problem)
         self.recent = np.zeros(_REMEMBERED * self.size, dtype=np.uint64)  # hashes of the latest proposals

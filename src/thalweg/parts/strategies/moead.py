@@ -31,7 +31,7 @@ _THIN = 1e-4  # stands for a weight of 0
 class MOEAD(Strategy):
     """MOEA/D for real, discrete and mixed spaces, any number of objectives, with constraints.
 
-    population: subproblems at most; None: a 25th of the budget, 20 to 120.  neighbours: of a subproblem, itself
+    population: subproblems at most; None: a 40th of the budget, 20 to 120.  neighbours: of a subproblem, itself
         included; None: a fifth of them, at least 4.
     decomposition: "tchebycheff", or "pbi" (penalised boundary intersection; theta: the penalty, larger = nearer to the
         direction).
@@ -79,7 +79,7 @@ class MOEAD(Strategy):
         self._varied = Variation.of(
             space, self.crossover_prob, self.mutation_prob, self.eta_crossover, self.eta_mutation
         )
-        most = self.population or min(max((self.budget or 2500) // 25, 20), 120)
+        most = self.population or min(max((self.budget or 4000) // 40, 20), 120)
         self.directions = reference_directions(m, most) if m > 1 else np.ones((most, 1))
         self.size = len(self.directions)
         self.near = neighbourhoods(self.directions, self.neighbours or max(self.size // 5, 4))

@@ -18,8 +18,8 @@ from ._front import Front
 class NSGA2(Front):
     """NSGA-II for real, discrete and mixed spaces, with constraints.
 
-    population: members; None: a 25th of the budget, 20 to 100.
-    brood: children per generation; None: a 150th of the budget, 4 at least, more for those who ask for more. Small ones
+    population: members; None: a 40th of the budget, 20 to 100.
+    brood: children per generation; None: a 250th of the budget, 4 at least, more for those who ask for more. Small ones
         hear sooner what is good: with a budget of 100 evaluations per parameter that is worth half of it.
     crossover_prob: chance that a pair is crossed.  mutation_prob: chance per column; None: one over their number.
     eta_crossover, eta_mutation: distribution indices of SBX and polynomial mutation, larger = closer to the parents
@@ -36,7 +36,7 @@ class NSGA2(Front):
 
     def members_wanted(self) -> int:
         """Enough to hold a front; few make better use of a small budget."""
-        return min(max((self.budget or 2500) // 25, 20), 100)
+        return min(max((self.budget or 4000) // 40, 20), 100)
 
     @property
     def why(self) -> str:

@@ -23,7 +23,7 @@ _TINY = 1e-6  # an axis' share in the weights that find its extreme point
 class NSGA3(Front):
     """NSGA-III for real, discrete and mixed spaces, with constraints.
 
-    population: members; None: a 25th of the budget, 20 to 120. There are as many reference directions as fit.
+    population: members; None: a 40th of the budget, 20 to 120. There are as many reference directions as fit.
     brood, crossover_prob, mutation_prob, eta_crossover, eta_mutation, quorum: as in `NSGA2`. The paper's 30 for
         eta_crossover: parents from far ends of a large front make children that are on no front.
     """
@@ -61,7 +61,7 @@ class NSGA3(Front):
 
     def members_wanted(self) -> int:
         """Fewer than the paper's: its budgets are a hundred times larger."""
-        return min(max((self.budget or 2500) // 25, 20), 120)
+        return min(max((self.budget or 4000) // 40, 20), 120)
 
     @property
     def why(self) -> str:
