@@ -62,6 +62,17 @@ def test_a_leader_that_ends_or_is_stuck_lets_the_others_join():
     assert hybrid.done
 
 
+def test_a_leader_that_does_not_stay_gives_its_turns_away():
+    first, second = Listener(), Listener(limit=50)
+    hybrid = Hybrid(first, second, lead=10, stays=False)
+    hybrid.start(PROBLEM, 0, 100)
+    for _ in range(12):
+        turn(hybrid, 5)
+    assert (first.given, second.given) == (10, 50)
+    assert turn(hybrid, 5) == 5  # nobody else has anything left
+    assert first.given == 15 and not hybrid.done
+
+
 def test_children_may_be_composites_and_a_twin_goes_on_alike():
     problem = Problem(mixed())
     make = lambda: Hybrid("tpe", "genetic", Relay("random", "de", budgets=(10, None)), lead=25)  # noqa: E731

@@ -27,6 +27,8 @@ class Hybrid(Turns):
     children: strategies by name, class or object, the leading one first (none: "bayesian", "cmaes", "de", "annealing");
         `Hybrid("bayesian", "genetic")` and `Hybrid("genetic", "de")` are others that make sense.
     lead: answers (foreign ones count) before the others join; None: 30 for each column that has more than one value.
+    stays: whether the leading strategy goes on taking turns when the others have joined; False saves its time, which a
+        model has most need of when much is known.
     window, explore, cost, turn: of the bandit that gives the turns, as in `Portfolio`.
 
     Memory: an archive (see `_composite.Archive`), `window` numbers for each strategy, and what the strategies keep.
@@ -41,6 +43,7 @@ class Hybrid(Turns):
         self,
         *children: Child,
         lead: int | None = None,
+        stays: bool = True,
         window: int = 100,
         explore: float = 0.1,
         cost: str = "evaluations",
@@ -52,7 +55,7 @@ class Hybrid(Turns):
             raise StrategyError("Hybrid joins at least two strategies, got one; use it by itself")
         if lead is not None and lead < 0:
             raise StrategyError(f"Hybrid: lead is a number of answers, at least 0, or None; got {lead}")
-        self.lead = lead
+        self.lead, self.stays = lead, bool(stays)
 
     def begin(self) -> None:
         """The leading strategy starts."""
@@ -65,6 +68,13 @@ class Hybrid(Turns):
     def all_joined(self) -> bool:
         """Whether the others have started."""
         return self.runs[1] > 0
+
+    def live(self, which: int) -> bool:
+        """Whether a strategy may still give rows; a leader that does not stay only where no other one may."""
+        alive = super().live(which)
+        if which or self.stays or not self.all_joined:
+            return alive
+        return alive and not any(super(Hybrid, self).live(other) for other in range(1, len(self.children)))
 
     def propose(self, n: int) -> Floats | Draft:
         """Rows of the leading strategy, or of whose turn it is."""
