@@ -3,10 +3,10 @@
 The box grows where steps end at its edge and succeed, and shrinks where they fail although the model had enough points
 near by, or succeed with a fraction of the box. The steps follow mean - 0.3 sd, and mean - sd after a failure.
 
-Areas under the curve of targets reached, bbob with five columns, 20 evaluations per column, two instances: a model that
-also knows diagonal and round Hessians, and a first design of one step per column, .1285 -> .150; growing by two instead
-of 1.6, up to the whole box, and a second start of the fit, -> .154. Tried without gain: two to four local failures before
-a global turn, the model in the frame of its own Hessian's axes, warm starts rescaled with the box.
+Areas under the curve of targets reached, bbob with five columns, 20 evaluations per column, two instances: a model
+that also knows diagonal and round Hessians, and a first design of one step per column, .1285 -> .150; growing by two
+instead of 1.6, up to the whole box, and a second start of the fit, -> .154. Tried without gain: two to four local
+failures before a global turn, the model in the frame of its own Hessian's axes, warm starts rescaled with the box.
 """
 
 from __future__ import annotations
