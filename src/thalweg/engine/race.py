@@ -12,7 +12,7 @@ noisy values the lowest is a lucky one ("winner's curse"), so it is evaluated ag
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -86,6 +86,7 @@ class Race:
     _squares: float = 0.0
     _freedom: int = 0
     _known: set[int] = field(default_factory=set)
+    _learnt: set[int] = field(default_factory=set)
 
     @property
     def sd(self) -> float:
@@ -99,11 +100,16 @@ class Race:
         """Whether the point of this number was told."""
         return number in self._known
 
+    def close(self, numbers: Iterable[int]) -> None:
+        """Points are told for good."""
+        self._known.update(numbers)
+
     def learn(self, number: int, values: Sequence[float]) -> None:
         """A point is told for good; its values (k,)."""
-        if number in self._known:
+        if number in self._learnt:
             return
         self._known.add(number)
+        self._learnt.add(number)
         if len(values) > 1 and all(math.isfinite(item) for item in values):
             mean = math.fsum(values) / len(values)
             self._squares += math.fsum((item - mean) ** 2 for item in values)

@@ -93,8 +93,10 @@ class Replicates:
 
     def opened(self, chunk: Chunk) -> None:
         """Rows got their numbers: rows of one proposal are one group."""
-        if not self.grouped or (self.low == 1 and not self._open_keys):
+        if not self.grouped:
             return
+        if self.low == 1 and (not self._open_keys or chunk.replicates is None or not chunk.replicates.any()):
+            return  # first evaluations, each a point of its own
         for row, number in enumerate(chunk.numbers.tolist()):
             key = self._group_key(chunk, row, number)
             if self.low > 1 or key in self._open_keys:
@@ -163,7 +165,7 @@ class Replicates:
 
     def complete(self, chunk: Chunk) -> tuple[Ints, Floats, Ints] | None:
         """(tickets, points, numbers) of the points whose replicates are all final now and not held; None if none is."""
-        if not self._first:
+        if not self.grouped or (self.low == 1 and self._alone(chunk.numbers)):
             return chunk.tickets, chunk.points, chunk.numbers
         rows = {self._first.get(number, number): row for row, number in enumerate(chunk.numbers.tolist())}
         ready = [first for first in rows if self.answered(first) and self._whole(first)]
@@ -174,6 +176,10 @@ class Replicates:
         ]
         tickets = np.array([pair[0] for pair in pairs], dtype=np.int64)
         return tickets, np.array([pair[1] for pair in pairs]), np.array(ready, dtype=np.int64)
+
+    def _alone(self, numbers: Ints) -> bool:
+        """Whether each of these trials stands for itself."""
+        return self._first.keys().isdisjoint(numbers.tolist())
 
     def _whole(self, first: int) -> bool:
         return len(self.members(first)) >= self.low or self.history.sources.get(first) == "added"
@@ -198,7 +204,8 @@ class Replicates:
         noise = np.full(values.shape, np.nan)
         if sd is None:
             sd = self.noise
-        several = [row for row, number in enumerate(numbers.tolist()) if number in self._first] if self._first else []
+        alone = self._alone(numbers)
+        several = [] if alone else [row for row, number in enumerate(numbers.tolist()) if number in self._first]
         for row in several:
             members = np.array(self.members(int(numbers[row])))
             ended = history.statuses[members]
@@ -280,7 +287,7 @@ class Replicates:
         merits, sd = self.merits(numbers), self.noise
         if not self.racing or sd is None:
             return merits
-        counts = [len(self.members(number)) for number in numbers.tolist()] if self._first else 1
+        counts = 1 if self._alone(numbers) else [len(self.members(number)) for number in numbers.tolist()]
         return np.asarray(merits + sd / np.sqrt(counts))
 
     # --- racing ---------------------------------------------------------------------------------------------------
@@ -394,7 +401,9 @@ class Replicates:
         if not self.racing:
             return
         sd = self.noise
-        for number in numbers.tolist():
+        several = [number for number in numbers.tolist() if number in self._first]
+        self.race.close(numbers.tolist() if len(several) < len(numbers) else ())
+        for number in several:
             values = self._kept(self.history.values[np.array(self.members(number))], sd)
             self.race.learn(number, values[:, 0].tolist())
 
