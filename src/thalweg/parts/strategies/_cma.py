@@ -87,7 +87,7 @@ class Normal:
             c_1=c_1,
             decay=1 - c_1 - c_mu * float(weights.sum()),
             chi=math.sqrt(d) * (1 - 1 / (4 * d) + 1 / (21 * d * d)),
-            lazy=max(1, int(1 / (c_1 + c_mu) / d / 10 + 0.5), 2 if d <= 8 else 1),
+            lazy=max(1, int(1 / (c_1 + c_mu) / d / 10 + 0.5), 2 if d <= 12 else 1),
         )
 
     @property

@@ -17,7 +17,7 @@ from ._cma import Normal
 
 # tuned over 72 functions of bbob in 5 columns and 48 each in 2 and 10
 _WINDOW = 1.5  # the nearest points that the model looks at, in shares of its terms
-_BEST = 0.75  # of these, the share with the best values is fitted
+_BEST = 0.85  # of these, the share with the best values is fitted
 _RIDGE = 3e-6
 _REACH = 0.45  # how far the model's optimum may be, in lengths of a likely step
 _HISTORY = 30  # points kept, in shares of the terms

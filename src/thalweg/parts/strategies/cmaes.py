@@ -9,6 +9,7 @@
 - The box: candidates are folded back at the faces (mirrored), and learnt from unfolded. The folded objective is
   continuous: resampling would bias the distribution and clipping pile points on the faces; here a best point on a face
   is the bottom of a symmetric valley.
+- Noise: twice the population, and a run that stalls goes on from its mean with twice as many again.
 - Foreign and repaired points: injection (Hansen, arXiv:1110.4181), steps shortened to a likely length; before the first
   ask the best foreign point is the mean, and many give the first sigma.
 """
@@ -31,7 +32,9 @@ from ._margin import widen
 from ._operators import cell_centres
 from ._seen import Seen
 
-_FLAT = 1e-12  # a run whose values differ by less has arrived
+_FLAT = 1e-12  # a run whose values differ by less, absolutely or of themselves, has arrived
+_HOPELESS = 0.01  # of how far it is behind the best run: what a run still moves before it is given up
+_NOISY_SIGMA = 0.1  # of the first: the least with which a run on noisy values goes on
 _SMALLEST = 1e-12  # steps, in shares of sigma0
 _WIDEST = 2.0  # the largest standard deviation that means anything in a folded unit cube
 
@@ -39,8 +42,8 @@ _WIDEST = 2.0  # the largest standard deviation that means anything in a folded 
 class CMAES(Generational):
     """CMA-ES for real, integer and mixed spaces.
 
-    sigma0: the first standard deviation, in shares of the box; None: 0.3, or 0.2 where columns have cells.
-    population: candidates per generation; None: 4 + 3 ln d.
+    sigma0: the first standard deviation, in shares of the box; None: 0.25, or 0.2 where columns have cells.
+    population: candidates per generation; None: 4 + 3 ln d (twice as many where the problem is noisy).
     restarts: "bipop", "ipop" or None (one run, then done).
     mean0: (D,) the first mean in the unit cube; None: the best foreign point known before the first ask, or the middle.
     """
@@ -87,10 +90,10 @@ class CMAES(Generational):
         ]
         self.inner = np.setdiff1d(np.arange(len(self.columns)), [i for i, _ in self._tables])
         # measured on mixed problems: wider means spend a run's first half on cells they leave again
-        self.widest = float(self.sigma0 or (0.2 if self._tables or len(self.choices) else 0.3))
+        self.widest = float(self.sigma0 or (0.2 if self._tables or len(self.choices) else 0.25))
         self.counts = np.asarray(space.levels)[self.choices].astype(np.int64)
         self.base = self.population or 4 + int(3 * math.log(max(len(self.columns) + len(self.choices), 1)))
-        self.base = max(self.base, 3)
+        self.base = max(self.base, 3) * (2 if self.problem.noisy and self.population is None else 1)
         self.seen = Seen.of(self.problem)
         self.normal = Normal.make(np.full(max(len(self.columns), 1), 0.5), self.widest, self.base)
         self.categories = Categories.make(self.counts)
@@ -121,6 +124,7 @@ class CMAES(Generational):
     def _begin_run(self, mean: Floats, sigma: float, population: int) -> None:
         self.run += 1
         self.normal = Normal.make(mean[self.columns] if len(self.columns) else np.full(1, 0.5), sigma, population)
+        self.first_sigma = sigma
         self.categories = Categories.make(self.counts)
         self.history: list[float] = []
         self.run_best, self.run_best_at = math.inf, 0
@@ -151,6 +155,9 @@ class CMAES(Generational):
 
     def _restart(self) -> None:
         """The next run: BIPOP's regime with fewer evaluations so far, or IPOP's next doubling."""
+        if self.problem.noisy:
+            self._grow()
+            return
         used = self.spent
         self.regime = 1 if self.restarts == "bipop" and self.run > 0 and used[1] < used[0] else 0
         mean, sigma = self.problem.space.sample(1, self.rng)[0], self.widest
@@ -166,6 +173,16 @@ class CMAES(Generational):
             mean = self.best_point if self.moved else mean
         self.moved = False
         self._begin_run(mean, sigma, population)
+
+    def _grow(self) -> None:
+        """Where values are noisy a stalled run goes on from its mean, with twice the population to average over."""
+        normal, mean = self.normal, self.best_point.copy()
+        if len(self.columns):
+            normal.mirror()
+            mean[self.columns] = np.clip(normal.mean, 0.0, 1.0)
+        sigma = float(np.clip(4.0 * normal.sigma * normal.roots[-1], _NOISY_SIGMA * self.widest, self.widest))
+        self.doublings += 1
+        self._begin_run(mean, sigma, 2 * normal.population)
 
     # --- one generation -------------------------------------------------------------------------------------------
 
@@ -301,13 +318,20 @@ class CMAES(Generational):
         normal, history = self.normal, self.history
         d, population, age = len(normal.mean), normal.population, normal.generation
         history.append(lowest)
+        flat = _FLAT * (1.0 + abs(lowest))
         if len(history) > 10 + 30 * d // population:
             del history[0]
-            if highest - lowest <= _FLAT and max(highest, *history) - min(history) <= _FLAT:
+            if highest - lowest <= flat and max(highest, *history) - min(history) <= flat:
                 self._end("values do not differ any more")
                 return
         if age % 8:
             return
+        behind = 0.0 if self.problem.noisy else self.run_best - self.best  # a best of noisy values says little
+        if behind > flat and self.restarts is not None and normal.sigma < 0.3 * self.first_sigma and age >= 16:
+            recent = history[-8:]
+            if max(highest, *recent) - min(recent) <= _HOPELESS * behind:
+                self._end("it converges to less than is known")
+                return
         width = normal.sigma * float(normal.roots[-1])
         if width > _WIDEST:
             normal.sigma *= _WIDEST / width

@@ -42,6 +42,7 @@ _LEAST = 4  # known points from which on there is a model to speak of
 _SMALLEST = 1e-12  # of the cube: the least standard deviation
 _WIDEST = 2.0  # the largest standard deviation that means anything in a folded cube
 _FLAT = 1e-12  # a run whose values differ by less, absolutely or of themselves, has arrived
+_HOPELESS = 0.01  # of how far it is behind the best run: what a run still moves before it is given up
 _LARGE, _SMALL, _BASIN = range(3)  # the regimes of runs
 _APART = 0.08  # of the cube, in the column where it is most: a point that near to a run's end belongs to its basin
 _BASIN_SIGMA = 0.06
@@ -108,6 +109,7 @@ class LqCMAES(Strategy):
         # the run
         self.normal = Normal.make(np.full(d, 0.5), self.sigma, self.base)
         self.root: Floats = np.eye(d)  # the inverse of the distribution's
+        self.first = self.sigma  # the run's first
         self.runs, self.doublings, self.regime = 0, 0, _LARGE
         self.spent = [0, 0, 0]  # evaluations by regime
         self.ends: Floats = np.empty((0, d))
@@ -294,7 +296,7 @@ class LqCMAES(Strategy):
     def _begin_run(self, mean: Floats, sigma: float, population: int) -> None:
         self.runs += 1
         self.normal = Normal.make(mean, sigma, population)
-        self.root = np.eye(len(mean))
+        self.root, self.first = np.eye(len(mean)), sigma
         self.run_best, self.age, self.best_age, self.history, self.lost = math.inf, 0, 0, [], 0
         self.surrogate.turn_to(mean)
         if len(self.surrogate) >= _LEAST:
@@ -308,8 +310,12 @@ class LqCMAES(Strategy):
         history.append(lowest)
         if len(history) > 6 + d:
             del history[0]
-            if max(spread, max(history) - min(history)) <= _FLAT * (1.0 + abs(self.run_best)):
+            span = max(spread, max(history) - min(history))
+            if span <= _FLAT * (1.0 + abs(self.run_best)):
                 self._end("values do not differ any more")
+                return
+            if self.restarts and normal.sigma < 0.3 * self.first and span < _HOPELESS * (self.run_best - self.best):
+                self._end("it converges to less than is known")
                 return
         if width > _WIDEST:
             normal.sigma *= _WIDEST / width
