@@ -45,7 +45,7 @@ class Hybrid(Turns):
         lead: int | None = None,
         stays: bool = True,
         window: int = 100,
-        explore: float = 0.1,
+        explore: float = 0.3,
         cost: str = "evaluations",
         turn: int = 1,
     ) -> None:
