@@ -151,12 +151,3 @@ def test_weighted_noise():
     few.scale = many.scale
     for a, b in zip(few.predict(x + 0.1), many.predict(x + 0.1), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
-def test_the_slope_of_compression():
-    y = np.array([0.0, 0.5, 0.501, 1.0, 1.0, 1.0, 10.0, 10.001, 300.0, 300.001])
-    apart = np.diff(gp.compress(y))
-    slope = gp.compress_slope(y)
-    np.testing.assert_allclose(apart[[6, 8]] / apart[1], slope[[6, 8]], rtol=1e-3)
-    np.testing.assert_allclose(slope[[0, 1, 3]], 1.0)
-    assert gp.compress_slope(np.zeros(3)).tolist() == [1.0] * 3

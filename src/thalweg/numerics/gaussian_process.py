@@ -209,13 +209,6 @@ def _solve(factor: Floats, right: Floats) -> Floats:
     return solve_lower(factor, solve_lower(factor, right), transposed=True)
 
 
-def compress_slope(y: Floats) -> Floats:
-    """(n,) how far `compress` shrinks small differences between high values, relative to low ones."""
-    middle = float(np.median(y))
-    spread = middle - float(y.min())
-    return np.asarray(spread / np.maximum(spread, y - float(y.min()))) if spread > 0 else np.ones_like(y)
-
-
 def compress(y: Floats) -> Floats:
     """(n,) values whose upper half is squeezed: med + s log1p((y - med) / s), s = med - min; order is kept.
 

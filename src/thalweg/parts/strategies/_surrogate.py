@@ -14,7 +14,7 @@ import numpy as np
 
 from ...core.batch import Floats, Ints, Mask
 from ...numerics.acquisition import Kind, log_chance, score
-from ...numerics.gaussian_process import Posterior, Prior, compress, compress_slope, fit
+from ...numerics.gaussian_process import Posterior, Prior, compress, fit
 
 CAP = 250
 """Training points at most: the better half by value, the other half drawn anew each time from the rest."""
@@ -192,7 +192,7 @@ def training_rows(memory: Memory, rng: np.random.Generator) -> Ints:
 
 
 def noise_weights(memory: Memory, rows: Ints) -> Floats | None:
-    """(len(rows),) noise variances of the compressed values, relative to each other; None where no error is known.
+    """(len(rows),) noise variances of the values, relative to the least certain one; None where no error is known.
 
     A value whose error is not known counts as one of the least certain.
     """
@@ -200,8 +200,8 @@ def noise_weights(memory: Memory, rows: Ints) -> Floats | None:
     known = np.isfinite(errors) & (errors > 0)
     if not known.any():
         return None
-    errors = np.where(known, errors, errors[known].max()) / float(np.median(errors[known]))
-    return np.asarray(np.clip((errors * compress_slope(memory.values[rows])) ** 2, 1e-4, 1e4))
+    shares = np.where(known, errors, np.inf) / float(errors[known].max())
+    return np.asarray(np.clip(shares**2, 1e-4, 1.0))
 
 
 def value_model(
@@ -209,7 +209,8 @@ def value_model(
 ) -> tuple[Posterior, float]:
     """(posterior of the compressed values of `rows`, the value to improve upon); x: (len(rows), F) their features."""
     y = compress(memory.values[rows])
-    weights = noise_weights(memory, rows)
+    # where all values are noisy, one nugget for all recommends points a third better than the errors of few replicates
+    weights = None if noisy else noise_weights(memory, rows)
     noisy = noisy or weights is not None
     posterior = fitted.update(x, y, groups, int(memory.ok.sum()), noisy, weights)
     # C a = y - m, so K a + m = y - g w a: the posterior mean at the training points

@@ -9,8 +9,8 @@
 - Batches: each further row as if the model's own mean had been told (Kriging believer, Ginsbourger et al. 2010,
   doi:10.1007/978-3-642-10701-6_6); rows that are out are treated likewise, so it never waits.
 - Failures and measured constraints: a model of risk (see `_surrogate`).
-- Noise (`noisy=True`, or standard errors that come with the values): a larger nugget, shared out by the errors where
-  they are known, and improvement over the lowest posterior mean instead of the lowest value.
+- Noise (`noisy=True`, or standard errors that come with the values, by which the nugget is then shared out): a larger
+  nugget, and improvement over the lowest posterior mean instead of the lowest value.
 
 A proposal costs a few milliseconds of one core: OpenBLAS is told to use one thread while it is made. Other BLAS
 libraries want OMP_NUM_THREADS=1 or their own variable in the environment (see `thalweg.numerics.blas`).
