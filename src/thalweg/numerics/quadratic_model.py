@@ -130,7 +130,8 @@ def round_axes(hessian: Floats) -> tuple[Floats, Floats] | None:
         return None
     logs = np.log(np.maximum(roots, _FLATTEST * roots.max()))
     scales = np.exp(0.5 * (logs.mean() - logs))
-    return vectors * scales, (vectors / scales).T
+    # of one memory order, or a copy of it would round otherwise in products
+    return np.ascontiguousarray(vectors * scales), np.ascontiguousarray((vectors / scales).T)
 
 
 def trust_step(model: Model, low: Floats, high: Floats, radius: float, axes: Floats | None = None) -> Floats:

@@ -1,102 +1,177 @@
-"""Hybrid: one leads, then all take turns."""
+"""Hybrid: who joins when, what a round gives to whom, and that thinking must be affordable."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
-from _doubles import PROBLEM, Listener, foreign, turn
-from driving import bowl, cube, mixed, run, twins_agree
+from _doubles import answer
+from driving import cube, run
 
+from golden import check_golden
+from thalweg.core import plain
+from thalweg.core.batch import Answers
 from thalweg.core.errors import StrategyError
-from thalweg.core.problem import Problem
-from thalweg.parts.strategies import make_strategy
+from thalweg.core.problem import Objective, Problem
+from thalweg.core.space import Space
+from thalweg.core.strategy import Abilities, Strategy
 from thalweg.parts.strategies.hybrid import Hybrid
-from thalweg.parts.strategies.relay import Relay
+from thalweg.parts.strategies.random_search import Random
 
 
-def test_one_leads_then_all_take_turns_and_hear_everything():
-    first, second, third = Listener(), Listener(), Listener()
-    hybrid = Hybrid(first, second, third, lead=20)
-    hybrid.start(PROBLEM, 0, 100)
-    for _ in range(4):
-        turn(hybrid, 5)
-    assert (first.given, hybrid.all_joined) == (20, False)
-    assert "leads until 20 answers" in hybrid.why
-    for _ in range(16):
-        turn(hybrid, 5)
-    assert first.given + second.given + third.given == 100
-    assert min(second.given, third.given) >= 20
-    assert second.foreign[:20] == first.own[:20]
-    assert "20 answers known" in hybrid.events[-1]["reason"]
-    assert len(first.foreign) + sum(map(len, hybrid.unheard[0])) == 100 - first.given
-    assert second.budget == third.budget == 40  # a fair share of what was left
-    assert "turns: " in hybrid.why
+class Fixed(Strategy):
+    """Gives points with its own mark in the first column; what it is told is counted."""
+
+    abilities = Abilities(learns_foreign=True)
+
+    def __init__(self, mark: float = 0.0, trust: float = 0.0) -> None:
+        self.mark, self.trust = mark, trust
+
+    def begin(self) -> None:
+        self.own = self.foreign = 0
+
+    @property
+    def confidence(self) -> float:
+        return self.trust
+
+    def propose(self, n):
+        return np.column_stack([np.full(n, self.mark), self.rng.random((n, self.dimension - 1))])
+
+    def learn(self, answers):
+        self.own += len(answers)
+
+    def absorb(self, answers):
+        self.foreign += len(answers)
 
 
-def test_the_lead_is_measured_in_answers_that_are_known_or_out():
-    first, second = Listener(), Listener()
-    hybrid = Hybrid(first, second, lead=12)
-    hybrid.start(PROBLEM, 0, 60)
-    hybrid.tell(foreign(np.random.default_rng(1).random((7, 2))))
-    assert len(hybrid.ask(9)) == 5  # the rest of the lead
-    assert len(hybrid.ask(4)) == 4
-    assert second.given >= 1
-    hybrid = Hybrid(first, second)
-    hybrid.start(PROBLEM, 0)
-    assert hybrid.until == 60
+def play(hybrid: Hybrid, rows: int, value, seconds: float = 0.0) -> list[float]:
+    """The marks of `rows` points, asked for one at a time."""
+    marks = []
+    for i in range(rows):
+        asked = hybrid.ask(1)
+        marks.append(float(asked.points[0, 0]))
+        told = answer(asked, np.array([value(marks[-1], i)]))
+        hybrid.tell(Answers(told.tickets, told.points, told.values, told.statuses, seconds=np.full(1, seconds)))
+    return marks
 
 
-def test_a_leader_that_ends_or_is_stuck_lets_the_others_join():
-    for leader in (Listener(limit=3), Listener(mute=True)):
-        second = Listener()
-        hybrid = Hybrid(leader, second, lead=30)
-        hybrid.start(PROBLEM, 0, 30)
-        while hybrid.next_ticket < 20 and turn(hybrid, 4):
-            pass
-        assert hybrid.next_ticket >= 20
-        assert not hybrid.done
-    hybrid = Hybrid(Listener(limit=3), Listener(limit=4), lead=30)
-    hybrid.start(PROBLEM, 0, 30)
-    while turn(hybrid, 2):
-        pass
-    assert hybrid.done
+def test_the_first_leads_until_the_others_are_due_and_all_hear_everything():
+    first, second = Fixed(0.0), Fixed(0.5)
+    hybrid = Hybrid(first, second, joins=[0, 10], early=[True, False])
+    hybrid.start(cube(3), 0)
+    marks = play(hybrid, 60, lambda mark, i: 1.0)
+    assert set(marks[:30]) == {0.0} and {0.0, 0.5} == set(marks[30:])
+    assert second.foreign + sum(map(len, hybrid.unheard[1])) == marks.count(0.0)
+    assert "joined" in hybrid.events[0]["reason"]
 
 
-def test_a_leader_that_does_not_stay_gives_its_turns_away():
-    first, second = Listener(), Listener(limit=50)
-    hybrid = Hybrid(first, second, lead=10, stays=False)
-    hybrid.start(PROBLEM, 0, 100)
-    for _ in range(12):
-        turn(hybrid, 5)
-    assert (first.given, second.given) == (10, 50)
-    assert turn(hybrid, 5) == 5  # nobody else has anything left
-    assert first.given == 15 and not hybrid.done
+def test_a_stalled_leader_lets_the_next_one_in_early():
+    hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 1000])
+    hybrid.start(cube(3), 0)
+    marks = play(hybrid, 40, lambda mark, i: 1.0)
+    assert 0.5 in marks[:20]
 
 
-def test_children_may_be_composites_and_a_twin_goes_on_alike():
-    problem = Problem(mixed())
-    make = lambda: Hybrid("tpe", "genetic", Relay("random", "de", budgets=(10, None)), lead=25)  # noqa: E731
-    twins_agree(make, problem, bowl, before=3)
-    twins_agree(make, problem, bowl, before=12)
+def test_who_gains_gets_more():
+    for winner in (0.0, 0.5):
+        hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 0])
+        hybrid.start(cube(3), 0)
+        marks = play(hybrid, 300, lambda mark, i, winner=winner: -float(i) if mark == winner else 0.0)
+        assert 0.6 < marks.count(winner) / 300 < 0.9
 
 
-def test_a_hybrid_finds_more_than_its_leader_alone_where_the_leader_does_not_learn():
-    problem = cube(3)
-    found, alone = [], []
-    for seed in range(3):
-        found.append(run(Hybrid("random", "cmaes", "de", lead=20), problem, bowl, 200, seed=seed, batch=5)[1].min())
-        alone.append(run(make_strategy("random"), problem, bowl, 200, seed=seed)[1].min())
-    assert np.median(found) < 0.3 * np.median(alone)
+def test_a_winner_whose_model_keeps_its_promises_gets_most():
+    hybrid = Hybrid(Fixed(0.0, trust=1.0), Fixed(0.5), joins=[0, 0])
+    hybrid.start(cube(3), 0)
+    marks = play(hybrid, 300, lambda mark, i: -float(i) if mark == 0.0 else 0.0)
+    assert marks.count(0.0) / 300 > 0.85
+
+
+def test_scale_and_offset_of_the_objective_do_not_matter():
+    def marks(scale, offset):
+        hybrid = Hybrid("de", "pso", joins=[0, 5])
+        hybrid.start(cube(3), 7)
+        points = []
+        for _ in range(80):
+            asked = hybrid.ask(1)
+            points.append(asked.points[0])
+            hybrid.tell(answer(asked, scale * ((asked.points - 0.4) ** 2).sum(axis=1) + offset))
+        return np.array(points)
+
+    np.testing.assert_array_equal(marks(1.0, 0.0), marks(1024.0, 0.0))
+
+
+def test_thinking_must_be_affordable():
+    def count(seconds, overhead):
+        hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 1e9], costs=[0.1, 0.0], overhead=overhead, allowance=1.0)
+        hybrid.start(cube(3), 0)
+        return play(hybrid, 200, lambda mark, i: -float(i), seconds).count(0.0)
+
+    assert count(0.0, 0.1) == 10  # what is free
+    assert count(5e-4, 0.1) == 10  # quick evaluations count as none
+    assert 10 < count(0.1, 0.1) < 60
+    assert count(10.0, 0.1) == 200
+    assert count(0.0, None) == 200
+
+
+def test_where_nobody_can_be_afforded_the_rest_goes_on():
+    hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 0], costs=[1.0, 1.0], overhead=0.1, allowance=2.0)
+    hybrid.start(cube(3), 0)
+    assert len(play(hybrid, 50, lambda mark, i: 1.0)) == 50
+
+
+def test_several_objectives_share_equally():
+    problem = Problem(Space([(0.0, 1.0)] * 3), (Objective("a"), Objective("b")))
+    hybrid = Hybrid("nsga2", "random", joins=[0, 0])
+    hybrid.start(problem, 0, 200)
+    for _ in range(100):
+        asked = hybrid.ask(2)
+        values = np.column_stack([asked.points[:, 0], 1.0 - asked.points[:, 0]])
+        hybrid.tell(Answers(asked.tickets, np.array(asked.points), values, np.full(len(asked), 2, np.int8)))
+    assert min(hybrid.played) > 10
+
+
+def test_a_twin_goes_on_alike_from_plain_data():
+    first, second = (Hybrid("quadratic", "lq_cmaes", "cmaes", joins=[0, 5, 10]) for _ in range(2))
+    for hybrid in (first, second):
+        hybrid.start(cube(3), 3, 200)
+    for _ in range(90):
+        asked = first.ask(1)
+        first.tell(answer(asked, ((asked.points - 0.3) ** 2).sum(axis=1)))
+    second.restore(plain.decode(json.loads(json.dumps(plain.encode(first.state())))))
+    for _ in range(30):
+        one, two = first.ask(1), second.ask(1)
+        np.testing.assert_array_equal(one.points, two.points)
+        values = ((one.points - 0.3) ** 2).sum(axis=1)
+        first.tell(answer(one, values))
+        second.tell(answer(two, values))
+
+
+def test_better_than_its_parts_are_on_what_each_cannot_do():
+    def ridge(u):  # a model of it breaks its promises
+        return np.abs(u - 0.37).sum(axis=1) + 3.0 * np.abs((u - 0.37).sum(axis=1))
+
+    _, alone = run(Random(), cube(4), ridge, 400)
+    _, found = run(Hybrid("quadratic", "lq_cmaes"), cube(4), ridge, 400, batch=1)
+    assert found.min() < 0.02 * alone.min()
+
+
+def test_golden():
+    check_golden("hybrid", Hybrid())
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("options", "words"),
     [
-        (lambda: Hybrid("de"), "at least two strategies"),
-        (lambda: Hybrid("de", "cmaes", lead=-1), "at least 0"),
-        (lambda: Hybrid("de", "cmaes", turn=0), "Hybrid: window, turn >= 1"),
+        ({"joins": [0]}, "a value for each"),
+        ({"costs": [0, 0, 0]}, "a value for each"),
+        ({"overhead": -1.0}, "at least 0"),
+        ({"allowance": -1.0}, "at least 0"),
     ],
 )
-def test_what_is_refused(make, message):
-    with pytest.raises(StrategyError, match=message):
-        make()
+def test_bad_options_are_refused(options, words):
+    with pytest.raises(StrategyError, match=words):
+        Hybrid("random", "de", **options)
+    with pytest.raises(StrategyError, match="at least two"):
+        Hybrid("random")

@@ -19,7 +19,6 @@ STRATEGIES: dict[str, str] = {
         "bayesian_pareto": "pareto_bayesian:ParetoBayesian",
         "chain": "chain:Chain",
         "cmaes": "cmaes:CMAES",
-        "contest": "contest:Contest",
         "de": "de:DE",
         "direct": "direct:Direct",
         "direct_l": "direct:DirectL",

@@ -101,12 +101,13 @@ def _one(name: str, **options: Any) -> Plan:
     return [name, [], options]
 
 
+_NEVER = 1e9  # joins only where the others cannot be afforded
 _WIDE = 40  # columns beyond which models of all pairs of columns cost more than they bring
 
 
-def _contest(children: list[Plan], joins: list[float], costs: list[float], early: list[bool] | None = None) -> Plan:
+def _hybrid(children: list[Plan], joins: list[float], costs: list[float], early: list[bool] | None = None) -> Plan:
     options: dict[str, Any] = {"joins": joins, "costs": costs}
-    return ["contest", children, options | ({"early": early} if early else {})]
+    return ["hybrid", children, options | ({"early": early} if early else {})]
 
 
 RULES: tuple[Rule, ...] = (
@@ -116,9 +117,15 @@ RULES: tuple[Rule, ...] = (
         "the whole space fits into the budget: every point is looked at once",
     ),
     Rule(
+        lambda f: 1 < f.objectives <= 4 and f.dimension <= 20,
+        _hybrid([_one("bayesian_pareto"), _one("nsga2")], [0, _NEVER], [3e-2, 0.0], [True, False]),
+        "several objectives: models of all of them find a front in few evaluations; where evaluations are too quick "
+        "for models, breeding does",
+    ),
+    Rule(
         lambda f: f.objectives > 1,
         _one("nsga2"),
-        "several objectives: a front is wanted, not one point",
+        "many objectives or many columns: a front by breeding",
     ),
     Rule(
         lambda f: f.keys > 0,
@@ -132,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda f: f.real and f.dimension <= _WIDE and not f.noisy,
-        _contest(
+        _hybrid(
             [_one("quadratic"), _one("lq_cmaes", sigma=0.1), _one("cmaes")],
             [0, 10, 50],
             [8e-4, 6e-4, 0.0],
@@ -143,7 +150,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda f: f.dimension <= _WIDE,
-        _contest(
+        _hybrid(
             [_one("bayesian"), _one("cmaes"), _one("de"), _one("annealing")],
             [0, 30, 30, 30],
             [1.2e-2, 0.0, 0.0, 0.0],
@@ -215,7 +222,7 @@ class Auto(Strategy):
         """Choose, and start the chosen one."""
         self.facts_words, self.because, plan = self.choose(Facts.of(self.problem, self.budget))
         name, children, options = plan
-        self.plan = [name, children, options | {"overhead": self.overhead}] if name == "contest" else plan
+        self.plan = [name, children, options | {"overhead": self.overhead}] if name == "hybrid" else plan
         self._start()
 
     @staticmethod

@@ -1,118 +1,207 @@
-"""Hybrid: a model first, then model and population methods in turns, with one budget and one history.
+"""Hybrid: strategies with one budget and one history; they join in turn and play rounds, who gained most gets more.
 
-A Gaussian process finds a good valley in few evaluations, and where it does not, or when its steps have become as fine
-as its model, methods that need many evaluations but no model go on from everything it found. Who gets the next turn is
-decided by who improves (see `_turns`); each hears the others' answers.
+A gain is how much lower the best value became, so it is compared within one round only, where all have played from the
+same best value on: its scale never matters. Each hears the others' answers, and one that joins late is told everything.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 
-from ...core.batch import Floats
+from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.strategy import Draft
 from ._composite import Child
+from ._generational import merits
 from ._turns import Turns
 
-_LEAD = 30  # evaluations for each column: as long as that the model alone was best on mixed spaces
+_MOST = 2.0  # the largest share of a round; one by it is the least
+_TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its model keeps so much of what it promises
+_NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a full share
+_SHORT = 1e-3  # seconds
+_STALL = 3  # times (d + 1) answers without a gain: the others join early
 
 
 @final
 class Hybrid(Turns):
-    """The first strategy alone until `lead` answers are known, then all of them in turns.
+    """Strategies in rounds, by what they gained in the round before.
 
-    children: strategies by name, class or object, the leading one first (none: "bayesian", "cmaes", "de", "annealing");
-        `Hybrid("bayesian", "genetic")` and `Hybrid("genetic", "de")` are others that make sense.
-    lead: answers (foreign ones count) before the others join; None: 30 for each column that has more than one value.
-    stays: whether the leading strategy goes on taking turns when the others have joined; False saves its time, which a
-        model has most need of when much is known.
-    window, explore, cost, turn: of the bandit that gives the turns, as in `Portfolio`.
+    children: strategies by name, class or object, in the order in which they join (none: "bayesian", "cmaes", "de",
+        "annealing", for columns of every kind). `Hybrid("bayesian", "genetic")`, `Hybrid("genetic", "de")` and
+        `Hybrid("quadratic", "lq_cmaes", "cmaes")` are others that make sense.
+    joins: answers for each column with more than one value (foreign ones count) after which each joins; None: 10 times
+        the place (the first one has place 0; without children all others after 30).
+    early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them.
+    costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
+    overhead: the most thinking, in shares of the evaluations' time; None: it does not matter.
+    allowance: seconds of thinking that are free, so that short studies of cheap objectives are as good as others.
 
-    Memory: an archive (see `_composite.Archive`), `window` numbers for each strategy, and what the strategies keep.
+    Who cannot afford a row does not play. Evaluations of less than a millisecond count as none at all: so the points of
+    cheap objectives do not depend on the clock. Those of objectives slower than some ten rows' thinking do not either.
+
+    Memory: an archive (see `_composite.Archive`), and what the strategies keep.
 
     Raises:
-        StrategyError: a single strategy, a lead below 0, or what `Portfolio` refuses.
+        StrategyError: a single strategy, or lists whose length is not the number of strategies.
     """
-
-    longest: ClassVar[int] = 32  # rows of a turn: who shares so few evaluations is soon asked whether they paid
 
     def __init__(
         self,
         *children: Child,
-        lead: int | None = None,
-        stays: bool = True,
-        window: int = 100,
-        explore: float = 0.3,
-        cost: str = "evaluations",
-        turn: int = 1,
+        joins: Sequence[float] | None = None,
+        early: Sequence[bool] | None = None,
+        costs: Sequence[float] | None = None,
+        overhead: float | None = None,
+        allowance: float = 2.0,
     ) -> None:
-        children = children or ("bayesian", "cmaes", "de", "annealing")
-        super().__init__(*children, window=window, explore=explore, cost=cost, turn=turn)
+        if not children:
+            children = ("bayesian", "cmaes", "de", "annealing")
+            joins, early = joins or (0, 30, 30, 30), early or (True, False, False, False)
+        super().__init__(*children)
         if len(self.children) < 2:
-            raise StrategyError("Hybrid joins at least two strategies, got one; use it by itself")
-        if lead is not None and lead < 0:
-            raise StrategyError(f"Hybrid: lead is a number of answers, at least 0, or None; got {lead}")
-        self.lead, self.stays = lead, bool(stays)
+            raise StrategyError("Hybrid needs at least two strategies, got one; use it by itself")
+        for name, given in (("joins", joins), ("early", early), ("costs", costs)):
+            if given is not None and len(given) != len(self.children):
+                raise StrategyError(
+                    f"Hybrid: {name} has a value for each of the {len(self.children)} strategies, got {len(given)}"
+                )
+        self.joins = None if joins is None else list(joins)
+        if (overhead is not None and not overhead >= 0) or not allowance >= 0:
+            raise StrategyError(f"Hybrid: overhead and allowance are at least 0, got {overhead} and {allowance}")
+        self.overhead, self.allowance = overhead, float(allowance)
+        self.costs = [0.0] * len(self.children) if costs is None else list(costs)
+        self.early = [True] * len(self.children) if early is None else list(early)
 
     def begin(self) -> None:
-        """The leading strategy starts."""
+        """The first strategy starts."""
         super().begin()
-        free = int((np.asarray(self.problem.space.levels) > 1).sum())
-        self.until = _LEAD * free if self.lead is None else self.lead
+        count = len(self.children)
+        self.free = max(int((np.asarray(self.problem.space.levels) > 1).sum()), 1)
+        self.gates = [self.free * gate for gate in self.joins or [10.0 * i for i in range(count)]]
+        self.shares = [1.0] * count
+        self.gained = [0.0] * count  # in this round
+        self.told = [0] * count
+        self.played = [0] * count  # rows asked for, ever
+        self.thought = self.evaluated = 0.0  # seconds
+        self.queue: list[int] = []  # who still plays in this round
         self.start_child(0, self.budget, warm=False)
 
-    @property
-    def all_joined(self) -> bool:
-        """Whether the others have started."""
-        return self.runs[1] > 0
+    # --- who plays ------------------------------------------------------------------------------------------------
 
-    def live(self, which: int) -> bool:
-        """Whether a strategy may still give rows; a leader that does not stay only where no other one may."""
-        alive = super().live(which)
-        if which or self.stays or not self.all_joined:
-            return alive
-        return alive and not any(super(Hybrid, self).live(other) for other in range(1, len(self.children)))
+    def plays(self, which: int) -> bool:
+        """Whether a child has joined, may still give rows, and can be afforded."""
+        return self.live(which) and self._affords(which)
+
+    def _affords(self, which: int) -> bool:
+        if self.overhead is None or not self.costs[which]:
+            return True
+        return self._purse() >= self.costs[which] * (1 - 1e-9)
+
+    def _purse(self) -> float:
+        """Seconds of thinking that are left, with an overhead."""
+        return self.allowance + (self.overhead or 0.0) * self.evaluated - self.thought
+
+    def _admit(self) -> None:
+        """Start who is due."""
+        stalled = self.stale >= _STALL * (self.free + 1)
+        nobody = not any(map(self.plays, range(len(self.children))))
+        for which in range(1, len(self.children)):
+            if self.runs[which] or not self._affords(which):
+                continue
+            if self.heard_rows >= self.gates[which] or (stalled and self.early[which]) or nobody:
+                left = None if self.budget is None else max(self.budget - self.asked, 1)
+                self.start_child(which, left, warm=True)
+                self.queue.insert(0, which)
+                self.happened.append(
+                    {"kind": "switched", "reason": f"{self.label(which)} joined: {self.heard_rows} answers known"}
+                )
+                nobody = False
+
+    def order(self, scores: dict[int, float] | None = None) -> list[int]:  # noqa: ARG002 (rounds have no scores)
+        """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""
+        if not any(map(self.plays, self.queue)):
+            self._round()
+        queue = [which for which in self.queue if self.plays(which)]
+        others = [which for which in range(len(self.children)) if self.plays(which) and which not in queue]
+        # where nobody can be afforded, whoever is left goes on
+        return queue + others or [which for which in range(len(self.children)) if self.live(which)]
+
+    def _round(self) -> None:
+        """Shares of the next round from the gains of this one; the winner begins."""
+        rates = [gain / max(told, 1) for gain, told in zip(self.gained, self.told, strict=True)]
+        best = max(rates)
+        for which, rate in enumerate(rates):
+            if best <= 0:
+                self.shares[which] **= 0.5  # nobody knows better: slowly back to equal shares
+            elif rate == best:
+                self.shares[which] = min(max(2.0 * self.shares[which], 1.0), _MOST)
+            elif self.told[which]:
+                self.shares[which] = 1.0 if rate >= _NEAR * best else max(0.5 * self.shares[which], 1.0 / _MOST)
+        winner = rates.index(best)
+        most = _MOST
+        if best > 0 and self.runs[winner] and self.children[winner].confidence >= _TRUSTED:
+            most = _TRUST
+            self.shares = [_TRUST if which == winner else 1.0 / _TRUST for which in range(len(rates))]
+        self.shares = [min(max(share, 1.0 / most), most) for share in self.shares]
+        self.gained, self.told = [0.0] * len(rates), [0] * len(rates)
+        self.queue = sorted(filter(self.plays, range(len(rates))), key=lambda which: -self.shares[which])
+
+    def rows_of_turn(self, which: int) -> int:
+        """Rows of a child's turn."""
+        if which in self.queue:
+            self.queue.remove(which)
+        width = max(self.free + 1, self.heard_rows // 32)
+        rows = max(round(width * self.shares[which]), 1)
+        if not self.costs[which]:
+            return max(rows, min(self.children[which].stride, self.longest))  # free ones give whole generations
+        return rows if self.overhead is None else max(min(rows, int(self._purse() / self.costs[which] + 1e-9)), 1)
+
+    # --- ask and tell ---------------------------------------------------------------------------------------------
 
     def propose(self, n: int) -> Floats | Draft:
-        """Rows of the leading strategy, or of whose turn it is."""
-        if not self.all_joined:
-            ahead = self.until - self.heard_rows - self.pending
-            if ahead > 0 and self.live(0):
-                draft = self.ask_child(0, min(n, ahead))
-                if draft is not None:
-                    return draft
-                if not self.children[0].done and not self.stuck(0):
-                    return np.empty((0, self.dimension))
-            self._join()
+        """Rows of whose turn it is."""
+        self._admit()
         return super().propose(n)
 
-    def _join(self) -> None:
-        """The others start, told everything known."""
-        others = range(1, len(self.children))
-        left = None if self.budget is None else max(self.budget - self.asked, 1)
-        for which in others:
-            # methods that plan by their budget plan for a fair share
-            self.start_child(which, None if left is None else -(-left // len(others)), warm=True)
-        names = ", ".join(self.label(which) for which in others)
-        known = f"{self.heard_rows} answers known"
-        self.happened.append({"kind": "switched", "reason": f"{names} joined {self.label(0)}: {known}"})
+    def ask_child(self, which: int, n: int, taken: int = 0) -> Draft | None:
+        """Rows of a child, counted."""
+        draft = super().ask_child(which, n, taken)
+        if draft is not None:
+            self.played[which] += len(draft.points)
+            self.thought += self.costs[which] * len(draft.points)
+        return draft
+
+    def learn(self, answers: Answers) -> None:
+        """Add up who gained how much."""
+        best = float(self.bests[0])
+        gaining = len(self.bests) == 1  # several objectives have no single gain: equal shares
+        for ticket, merit in zip(answers.tickets.tolist(), merits(answers).tolist(), strict=True):
+            which = self.routes[ticket][0]
+            self.told[which] += 1
+            if gaining and merit < best:
+                self.gained[which] += best - merit if best < np.inf else 0.0
+                best = merit
+        if answers.seconds is not None and self.overhead is not None:
+            long = answers.seconds[answers.seconds >= _SHORT]
+            self.evaluated += float(long.sum())
+        super().learn(answers)
 
     @property
     def stride(self) -> int:
-        """The leading strategy's, then what all can give together."""
-        return super().stride if self.all_joined else self.children[0].stride
+        """That of whose turn it is."""
+        return max(1, self.children[self.holder].stride if self.live(self.holder) else 1)
 
     @property
     def done(self) -> bool:
-        """No strategy has anything to give."""
-        return self.all_joined and not any(map(self.live, range(len(self.children))))
+        """Nobody has anything to give, or will have."""
+        started = all(runs > 0 for runs in self.runs)
+        return started and not any(self.live(which) for which in range(len(self.children)))
 
     @property
     def why(self) -> str:
-        """Who leads, or who got how many turns."""
-        if not self.all_joined:
-            return f"{self.label(0)} leads until {self.until} answers are known: {self.children[0].why}"
-        return super().why
+        """Who gave how many rows."""
+        rows = ", ".join(f"{self.label(which)} {rows}" for which, rows in enumerate(self.played) if rows)
+        return f"rows: {rows}"
