@@ -26,7 +26,7 @@ PACKAGES = (
     ("cma", "cma", "classic"),
     ("cmaes", "cmaes", "classic"),
     ("fcmaes", "fcmaes.optimizer", "classic"),
-    ("pymoo", "pymoo.optimize", "classic"),
+    ("pymoo", "pymoo.algorithms.moo.nsga2", "classic"),
     ("pybads", "pybads", "classic"),
     ("rustuna", "rustuna", "rustuna"),
     ("nevergrad", "nevergrad", "nevergrad"),
