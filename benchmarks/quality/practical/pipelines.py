@@ -20,13 +20,13 @@ from .variables import Pick, Real, Whole
 
 @problem("any_model", 10, "conditional")
 def any_model(instance: int) -> Made:
-    """One of four classifiers, each with its own parameters, for the wine (held out: digits) data."""
+    """One of four classifiers, each with its own parameters, for few pictures of digits (held out: of other digits)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.svm import SVC
     from sklearn.tree import DecisionTreeClassifier
 
-    x, y = classes("wine" if instance <= 3 else "digits")
+    x, y = classes("digits" if instance <= 3 else "other_digits")
     a, ya, b, yb = split(x, np.unique(y, return_inverse=True)[1], instance)
     kinds = len(np.unique(ya))
     a, ya = a[: 12 * kinds], ya[: 12 * kinds]  # few, so that no model tells all apart
