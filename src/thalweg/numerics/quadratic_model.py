@@ -188,6 +188,19 @@ def trust_step(model: Model, low: Floats, high: Floats, radius: float, axes: Flo
     return np.asarray(into @ rows[int(np.argmin(model(rows)))])
 
 
+def extreme_step(model: Model, low: Floats, high: Floats, radius: float, axes: Floats | None = None) -> Floats:
+    """A step (d,) that makes the model's size large, above or below zero: as `trust_step` otherwise."""
+    both = (model, Model(-model.gradient, -model.hessian))
+    rows = np.array([trust_step(side, low, high, radius, axes) for side in both])
+    return np.asarray(rows[int(np.argmax(np.abs(model(rows))))])
+
+
+def farthest(candidates: Floats, known: Floats) -> Floats:
+    """(d,) that of the candidates (n, d) whose nearest known point (m, d) is farthest away."""
+    gaps = ((candidates[:, None] - known[None]) ** 2).sum(axis=2).min(axis=1)
+    return np.asarray(candidates[int(np.argmax(gaps))])
+
+
 def ball_step(gradient: Floats, hessian: Floats, radius: float) -> Floats:
     """(d,) the least point of g.s + s.H.s / 2 with |s| <= radius.
 

@@ -123,8 +123,8 @@ def test_where_nobody_can_be_afforded_the_rest_goes_on():
 
 def test_several_objectives_share_equally():
     problem = Problem(Space([(0.0, 1.0)] * 3), (Objective("a"), Objective("b")))
-    hybrid = Hybrid("nsga2", "random", joins=[0, 0])
-    hybrid.start(problem, 0, 200)
+    hybrid = Hybrid("nsga2", "nsga3", joins=[0, 0])
+    hybrid.start(problem, 0, 400)
     for _ in range(100):
         asked = hybrid.ask(2)
         values = np.column_stack([asked.points[:, 0], 1.0 - asked.points[:, 0]])

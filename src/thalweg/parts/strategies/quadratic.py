@@ -12,10 +12,8 @@ good and had nothing more to gain at its scale.
   worth one to two decades after 20 d evaluations over staying at 2 d + 1, and the time of its linear algebra is small.
 - The region is a ball in coordinates in which the model is round (chosen anew every d + 1 evaluations): on long narrow
   valleys that is worth two to eight decades after 50 d evaluations over a ball in the box's own coordinates.
-- Batches: the first design may be one batch. A step asked for several rows gives, after the step itself,
-  points that mend the set's geometry.
-- Discrete columns: the space snaps; the model learns at the snapped points. Where the region is smaller than a cell,
-  the neighbours one cell away are tried.
+- Batches: the first design may be one. A step asked for several rows also gives points that mend the set's geometry.
+- Discrete columns: the model learns at snapped points. In a region smaller than a cell its neighbours are tried.
 - Failed points, and points that violate a constraint beside ones that do not, shrink the region and count as bad as
   they had promised to be good. As long as all violate, the amount of the violation is minimised.
 - A collapsed region is built anew: small ones near the best point and large ones far from all earlier runs take turns,
@@ -33,16 +31,15 @@ from ...core.batch import INFEASIBLE, Answers, Floats, Ints
 from ...core.errors import StrategyError
 from ...core.parameter import ORDERED
 from ...core.strategy import Abilities, Strategy
-from ...numerics.quadratic_model import Interpolation, Model, round_axes, sides, trust_step
+from ...numerics.blas import one_thread
+from ...numerics.quadratic_model import Interpolation, Model, extreme_step, farthest, round_axes, sides, trust_step
 from ._seen import Seen
 
 # Cartis et al. 2019, section 2: when a step was bad or good, and what delta and rho become. Good from 0.5 on and rho to
 # a quarter (there: 0.7, a tenth) were slightly better over 39 functions of 2, 5 and 10 dimensions.
 _BAD, _GOOD = 0.1, 0.5
-_SHRINK, _GROW = 0.5, 2.0
-_RHO, _DELTA = 0.25, 0.5
-_FAR = (2.0, 10.0)
-_GEO = (0.1, 0.5)
+_SHRINK, _GROW, _RHO, _DELTA = 0.5, 2.0, 0.25, 0.5
+_FAR, _GEO = (2.0, 10.0), (0.1, 0.5)
 _MOST = 100
 _SAME = 1e-12  # of the box: points nearer to each other are one
 _NEAR = 0.15  # first radius of a run near the best point, in shares of the first run's
@@ -57,8 +54,7 @@ class Quadratic(Strategy):
     restarts: begin again then (otherwise it is done).
     x0: (D,) the first point in the unit cube; None: the best foreign point known before the first ask, or the middle.
 
-    Raises:
-        StrategyError: a radius outside (0, 0.5], an end that is not in (0, radius), an x0 of another shape.
+    Raises StrategyError: a radius outside (0, 0.5], an end that is not in (0, radius), an x0 of another shape.
     """
 
     abilities = Abilities(learns_foreign=True)
@@ -87,13 +83,11 @@ class Quadratic(Strategy):
         # the phase: what it wants evaluated, and what came of it (NaN: nothing yet)
         self.phase = "new"
         self.number = 0
-        self.trial: Floats = np.empty((0, dimension))
-        self.found: Floats = np.empty(0)
+        self.trial, self.found = np.empty((0, dimension)), np.empty(0)
         self.given = np.empty(0, dtype=np.bool_)
         self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
         # the run
-        self.points: Floats = np.empty((0, dimension))  # the interpolation set
-        self.heights: Floats = np.empty(0)
+        self.points, self.heights = np.empty((0, dimension)), np.empty(0)  # the interpolation set
         self.gradient: Floats = np.zeros(len(self.columns))
         self.origin: Floats = np.zeros(dimension)  # of the last model
         self.hessian: Floats = np.zeros((len(self.columns), len(self.columns)))
@@ -110,8 +104,8 @@ class Quadratic(Strategy):
         self.kind = 0
         self.age = 0  # answers in this run
         # beyond the run
-        self.best, self.best_point = math.inf, np.full(dimension, 0.5)
-        self.guest, self.guest_point = math.inf, np.full(dimension, 0.5)
+        self.best, self.guest = math.inf, math.inf
+        self.best_point, self.guest_point = np.full((2, dimension), 0.5)
         self.starts: Floats = np.empty((0, dimension))
         self.seen = Seen.of(self.problem)
         self.ended = ""
@@ -128,7 +122,7 @@ class Quadratic(Strategy):
 
     @property
     def stride(self) -> int:
-        """Rows of the current phase that were not given yet."""
+        """Rows of the phase that were not given yet."""
         return 1 if self.phase in ("new", "design") else max(int((~self.given).sum()), 1)
 
     @property
@@ -150,10 +144,9 @@ class Quadratic(Strategy):
             if self.x0 is not None:
                 self.best_point = np.asarray(self.x0, dtype=np.float64)
             self._design(self.best_point, self.radius)
+        if self.phase == "step" and n > 1 and not self.given.all():
+            self._mend(n - int((~self.given).sum()))
         wanted = np.flatnonzero(~self.given)[:n]
-        if self.phase == "step" and len(wanted) and n > 1:
-            self._mend(n - len(wanted))
-            wanted = np.flatnonzero(~self.given)[:n]
         if self.phase == "design":
             self._shift(wanted)
         points, kept = self.seen.fresh(self.trial[wanted], self.problem.space, self.rng)
@@ -164,7 +157,7 @@ class Quadratic(Strategy):
 
     def _shift(self, wanted: Ints) -> None:
         """Lay out the rest of the design from the best of it so far: it spans the same columns, from a better place."""
-        if not wanted.size or not math.isfinite(float(np.nanmin(self.found, initial=math.inf))):
+        if not wanted.size or not np.isfinite(self.found).any():
             return
         best = self.trial[int(np.nanargmin(self.found))]
         apart = self.sides[wanted]
@@ -201,7 +194,8 @@ class Quadratic(Strategy):
                 self.trial[place] = point
             else:
                 self._offer(point, merit)
-        self._advance()
+        with one_thread():
+            self._advance()
 
     def absorb(self, answers: Answers) -> None:
         """The best foreign point is where the first run begins; later a new one where it beats all."""
@@ -220,8 +214,7 @@ class Quadratic(Strategy):
     def _enter(self, phase: str, trial: Floats) -> None:
         self.phase, self.trial = phase, trial.copy()
         self.number += 1
-        self.found = np.full(len(trial), np.nan)
-        self.given = np.zeros(len(trial), dtype=np.bool_)
+        self.found, self.given = np.full(len(trial), np.nan), np.zeros(len(trial), dtype=np.bool_)
 
     def _advance(self) -> None:
         """Go on once the phase knows what it needs: all of a design or poll, the first row of anything else."""
@@ -279,9 +272,8 @@ class Quadratic(Strategy):
         """(the best point's row, the others' rows, their kernel system; None where there are no others)."""
         best = int(np.argmin(self.heights))
         others = np.flatnonzero(np.arange(len(self.points)) != best)
-        if not others.size:
-            return best, others, None
-        return best, others, Interpolation.of(self._inner(self.points[others] - self.points[best]))
+        steps = self._inner(self.points[others] - self.points[best])
+        return best, others, Interpolation.of(steps) if len(steps) else None
 
     def _inner(self, steps: Floats) -> Floats:
         """Steps (..., D) of the cube in the model's coordinates (..., d)."""
@@ -337,9 +329,7 @@ class Quadratic(Strategy):
         else:
             radius = max(min(_GEO[0] * float(self._distances()[target]), _GEO[1] * self.delta), self.rho)
             q = system.lagrange(int(np.flatnonzero(others == target)[0]))
-            both = (q, Model(-q.gradient, -q.hessian))
-            rows = np.array([trust_step(side, low, high, radius, self._turned_axes) for side in both])
-            step = self.axes @ rows[int(np.argmax(np.abs(q(rows))))]
+            step = self.axes @ extreme_step(q, low, high, radius, self._turned_axes)
         point[self.columns] += np.minimum(np.maximum(step, low), high)
         return np.asarray(point)
 
@@ -506,7 +496,5 @@ class Quadratic(Strategy):
             start = np.where(start > 1.0, 2.0 - start, start)
             self._design(space.snap(np.clip(start, 0.0, 1.0)[None])[0], _NEAR * self.radius)
             return
-        drawn = space.sample(_STARTS, rng)
         known = np.concatenate([self.starts, self.best_point[None]])
-        gaps = ((drawn[:, None] - known[None]) ** 2).sum(axis=2).min(axis=1)
-        self._design(drawn[int(np.argmax(gaps))], self.radius)
+        self._design(farthest(space.sample(_STARTS, rng), known), self.radius)
