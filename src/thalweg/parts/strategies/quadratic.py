@@ -17,7 +17,7 @@ good and had nothing more to gain at its scale.
 - Failed points, and points that violate a constraint beside ones that do not, shrink the region and count as bad as
   they had promised to be good. As long as all violate, the amount of the violation is minimised.
 - A collapsed region is built anew: small ones near the best point and large ones far from all earlier runs take turns,
-  so that each kind gets the same share of the evaluations.
+  so that each kind gets the same share of the evaluations. One that will not get as low as the best is given up.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ import numpy as np
 from ...core.batch import INFEASIBLE, Answers, Floats, Ints
 from ...core.errors import StrategyError
 from ...core.parameter import ORDERED
-from ...core.strategy import Abilities, Strategy
+from ...core.strategy import Abilities
 from ...numerics.blas import one_thread
-from ...numerics.quadratic_model import Interpolation, Model, extreme_step, farthest, round_axes, sides, trust_step
+from ...numerics.quadratic_model import Model, farthest, round_axes, sides, trust_step
+from ._region import SAME, Region
 from ._seen import Seen
 
 # Cartis et al. 2019, section 2: when a step was bad or good, and what delta and rho become. Good from 0.5 on and rho to
 # a quarter (there: 0.7, a tenth) were slightly better over 39 functions of 2, 5 and 10 dimensions.
 _BAD, _GOOD = 0.1, 0.5
 _SHRINK, _GROW, _RHO, _DELTA = 0.5, 2.0, 0.25, 0.5
-_FAR, _GEO = (2.0, 10.0), (0.1, 0.5)
+_FAR = (2.0, 10.0)
 _MOST = 100
-_SAME = 1e-12  # of the box: points nearer to each other are one
-_NEAR = 0.15  # first radius of a run near the best point, in shares of the first run's
+_NEAR = (0.03, 0.2)  # how far from the best point runs near it start: standard deviations, in shares of the box
+_HOPE = 3.0  # a run that would still be worse than the best after so many times its last gain is given up
 _STARTS = 64  # candidates for the start of a run far from all others
 
 
 @final
-class Quadratic(Strategy):
+class Quadratic(Region):
     """Quadratic trust region, for smooth objectives of continuous columns, from few evaluations on.
 
     radius: the first region's, in shares of the box.  end: rho at which a region has collapsed.
@@ -95,7 +96,8 @@ class Quadratic(Strategy):
         self.into: Floats = np.eye(len(self.columns))  # its inverse
         self.turned = 0  # the run's age when they were last chosen
         self.sides: Floats = np.zeros((self.design, dimension))  # the design's rows, seen from its first
-        self.delta = self.rho = self.radius
+        self.delta = self.rho = self.first_rho = self.radius
+        self.level = math.inf  # the run's best when rho was reduced last
         self.agreement = 1.0
         self.promised = 0.0  # by the model, for the step that is out
         self.violating = False  # no point of the run satisfies the constraints: heights are violations
@@ -231,7 +233,8 @@ class Quadratic(Strategy):
         """A run at `start`: the point itself, and one step along each column, inwards where there is no room."""
         self.runs += 1
         self.age = self.turned = 0
-        self.delta = self.rho = radius
+        self.delta = self.rho = self.first_rho = radius
+        self.level = math.inf
         self.axes = self.into = np.eye(len(self.columns))
         self.points, self.heights = self.points[:0], self.heights[:0]
         self.gradient, self.hessian = np.zeros_like(self.gradient), np.zeros_like(self.hessian)
@@ -257,81 +260,6 @@ class Quadratic(Strategy):
                 return
             self.delta = self.rho = max(self.rho, 0.1 * self.radius)
         self._next()
-
-    def _height(self, merit: float) -> float:
-        """What the model is made of: the value, or (while all points violate) the violation, which undoes
-        `Answers.merit`; inf where there is nothing to learn from.
-        """
-        if self.violating:
-            return 1.0 / max(2.0 - merit / INFEASIBLE, 1e-300) - 1.0 if INFEASIBLE <= merit < math.inf else math.inf
-        return merit if merit < INFEASIBLE else math.inf
-
-    # --- the interpolation set ------------------------------------------------------------------------------------
-
-    def _interpolation(self) -> tuple[int, Ints, Interpolation | None]:
-        """(the best point's row, the others' rows, their kernel system; None where there are no others)."""
-        best = int(np.argmin(self.heights))
-        others = np.flatnonzero(np.arange(len(self.points)) != best)
-        steps = self._inner(self.points[others] - self.points[best])
-        return best, others, Interpolation.of(steps) if len(steps) else None
-
-    def _inner(self, steps: Floats) -> Floats:
-        """Steps (..., D) of the cube in the model's coordinates (..., d)."""
-        return np.asarray(steps[..., self.columns] @ self.into.T)
-
-    def _offer(self, point: Floats, merit: float) -> None:
-        """Take a known point into the set where there is room, where it is better, or where it mends the geometry."""
-        height = self._height(merit)
-        if self.violating and merit < INFEASIBLE:  # the first that satisfies the constraints: forget the violations
-            self.violating = False
-            self.points, self.heights, height = self.points[:0], self.heights[:0], merit
-            self.hessian = np.zeros_like(self.hessian)
-        if math.isfinite(height):
-            self._take(point, height)
-
-    def _take(self, point: Floats, height: float) -> None:
-        gaps = np.abs(self.points - point).max(axis=1, initial=0.0)
-        if (gaps < _SAME).any():
-            return
-        if len(self.points) < self.size:
-            self.points = np.concatenate([self.points, point[None]])
-            self.heights = np.append(self.heights, height)
-            return
-        best, others, system = self._interpolation()
-        if system is None:
-            return
-        better = height < self.heights[best]
-        centre = point if better else self.points[best]
-        rows = np.append(others, best)
-        values = np.abs(system.lagrange_at(self._inner(point - self.points[best])))
-        far = np.linalg.norm(self._inner(self.points[rows] - centre), axis=1) / max(self.delta, _SAME)
-        score = values * np.maximum(far, 1.0) ** 4  # Powell 2009, eq. 6.1
-        if not better:
-            score[-1] = -1.0
-            if np.linalg.norm(self._inner(point - centre)) > 10.0 * self.delta:
-                return
-        target = int(np.argmax(score))
-        if better or score[target] > 1.0:
-            self.points[rows[target]], self.heights[rows[target]] = point, height
-
-    def _distances(self) -> Floats:
-        """(m,) from the best point of the set."""
-        steps = self._inner(self.points - self.points[int(np.argmin(self.heights))])
-        return np.asarray(np.sqrt(np.einsum("ij,ij->i", steps, steps)))
-
-    def _geometry_point(self, target: int) -> Floats:
-        """(D,) near the best point, where a point's Lagrange function is great (Powell 2009, section 5)."""
-        best, others, system = self._interpolation()
-        point = self.points[best].copy()
-        low, high = -point[self.columns], 1.0 - point[self.columns]
-        if system is None or target == best:
-            step = self.axes @ (self.rng.uniform(-1.0, 1.0, len(self.columns)) * self.delta)
-        else:
-            radius = max(min(_GEO[0] * float(self._distances()[target]), _GEO[1] * self.delta), self.rho)
-            q = system.lagrange(int(np.flatnonzero(others == target)[0]))
-            step = self.axes @ extreme_step(q, low, high, radius, self._turned_axes)
-        point[self.columns] += np.minimum(np.maximum(step, low), high)
-        return np.asarray(point)
 
     # --- the trust region -----------------------------------------------------------------------------------------
 
@@ -371,13 +299,9 @@ class Quadratic(Strategy):
         if self.cells.any():
             point = self.problem.space.snap(point[None])[0]
             step = self._inner(point - self.points[best])
-            if (np.abs(self.points - point).max(axis=1) < _SAME).any():
+            if (np.abs(self.points - point).max(axis=1) < SAME).any():
                 return point, 0.0, 0.0
         return point, -float(model(step[None])[0]), float(np.linalg.norm(step))
-
-    @property
-    def _turned_axes(self) -> Floats | None:
-        return self.axes if self.turned else None
 
     def _turn(self) -> None:
         """Choose coordinates in which the model is round, and as wide as the ones before by volume.
@@ -414,6 +338,16 @@ class Quadratic(Strategy):
         coarse = bool(len(self.steppable)) and self.rho < 0.5 * float(self.cells[self.steppable].min())
         if self.rho <= self.end or flat or (coarse and len(self.steppable) == len(self.columns)):
             self._poll()
+            return False
+        level = float(self.heights.min(initial=math.inf))
+        gain, self.level = self.level - level, level
+        if (
+            self.runs > 1
+            and self.rho < 0.5 * self.first_rho
+            and level - _HOPE * gain > self.best
+            and not self.violating
+        ):
+            self._restart()
             return False
         old = self.rho
         self.rho = max(_RHO * old, self.end)
@@ -475,7 +409,7 @@ class Quadratic(Strategy):
             if self.seen.on:
                 trial = trial[~self.seen.contains(trial)]
             else:
-                known = (np.abs(trial[:, None] - self.points[None]).max(axis=2) < _SAME).any(axis=1)
+                known = (np.abs(trial[:, None] - self.points[None]).max(axis=2) < SAME).any(axis=1)
                 trial = trial[~known]
             if len(trial):
                 self._enter("poll", trial)
@@ -491,10 +425,11 @@ class Quadratic(Strategy):
         self.kind = int(not anew and self.spent[1] < self.spent[0] and math.isfinite(self.best))
         if self.kind:
             start = self.best_point.copy()
-            start[self.columns] += rng.normal(0.0, 0.5 * self.radius, len(self.columns))
+            far = math.exp(rng.uniform(*np.log(_NEAR)))
+            start[self.columns] += rng.normal(0.0, far, len(self.columns))
             start = np.abs(start)
             start = np.where(start > 1.0, 2.0 - start, start)
-            self._design(space.snap(np.clip(start, 0.0, 1.0)[None])[0], _NEAR * self.radius)
+            self._design(space.snap(np.clip(start, 0.0, 1.0)[None])[0], min(0.5 * far, self.radius))
             return
         known = np.concatenate([self.starts, self.best_point[None]])
         self._design(farthest(space.sample(_STARTS, rng), known), self.radius)
