@@ -9,7 +9,7 @@ import pytest
 from _doubles import answer
 
 from thalweg.core import plain
-from thalweg.core.choices import Choice
+from thalweg.core.choices import Choice, Permutation
 from thalweg.core.parameter import Integer
 from thalweg.core.problem import Objective, Problem
 from thalweg.core.space import Space
@@ -29,7 +29,8 @@ def test_every_problem_gets_a_strategy(name, budget):
 
 def test_every_rule_is_reached_by_some_problem():
     reached = set()
-    wide = [Problem(Space([(0.0, 1.0)] * 60)), Problem(Space([(0.0, 1.0)] * 60), (Objective("a"), Objective("b")))]
+    wide = [Problem(Space({"order": Permutation([str(i) for i in range(60)])}))]
+    wide += [Problem(Space([(0.0, 1.0)] * 60)), Problem(Space([(0.0, 1.0)] * 60), (Objective("a"), Objective("b")))]
     for problem in [make_test_problem(name).problem() for name in PROBLEMS] + wide:
         for budget in (1, 5, 20, 60, 300, 3000, 30_000):
             facts = Facts.of(problem, budget)

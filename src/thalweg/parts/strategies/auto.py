@@ -128,9 +128,17 @@ RULES: tuple[Rule, ...] = (
         "many objectives or many columns: a front by breeding",
     ),
     Rule(
+        lambda f: f.keys > 0 and f.dimension <= _WIDE,
+        _hybrid(
+            [_one("bayesian"), _one("genetic"), _one("annealing")], [0, 15, 15], [2e-2, 0.0, 0.0], [True, False, False]
+        ),
+        "orders or subsets: a Gaussian process learns which neighbours matter in few evaluations; crossover, which "
+        "keeps neighbours together, and annealing go on from there",
+    ),
+    Rule(
         lambda f: f.keys > 0,
         _one("genetic"),
-        "orders or subsets: crossover keeps neighbours together, which differences of columns do not",
+        "long orders or subsets: crossover keeps neighbours together, which differences of columns do not",
     ),
     Rule(
         lambda f: f.noisy and f.budget >= 40 * f.dimension,
