@@ -10,6 +10,7 @@ the solver itself recommends, where it does; "model" - the point with the lowest
 Gaussian process, fitted to the run's own values (the fair comparison of where solvers looked).
 """
 
+# ruff: noqa: E402 (BLAS reads its number of threads when NumPy is imported)
 from __future__ import annotations
 
 import argparse
