@@ -167,9 +167,9 @@ def main() -> None:
             f"# {PROBLEMS} small problems at once",
             "",
             f"`minimize_many` on {PROBLEMS} problems against one run of SciPy's differential evolution per problem ("
-            f"its defaults, on {SCIPY_PROBLEMS} of the problems) at equal evaluations. Error: value less the best that "
-            f"any run found, median over {SCIPY_PROBLEMS} problems. CPU time, medians of {given.repetitions} interleaved "
-            "runs, the objective included.",
+            f"its defaults, on {SCIPY_PROBLEMS} of the problems) at equal evaluations. Error: value less the best "
+            f"that any run found, median over {SCIPY_PROBLEMS} problems. CPU time, medians of {given.repetitions} "
+            "interleaved runs, the objective included.",
             "",
             _timing.table(header, body),
             "",

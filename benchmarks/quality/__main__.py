@@ -128,8 +128,8 @@ def report(args: argparse.Namespace) -> None:
     """Write docs/benchmarks/answers.md anew."""
     from .report import write
 
-    command = f"python -m benchmarks.quality report --tag {args.tag} --instances {args.instances} --seeds {args.seeds}"
-    print(write(numbers(args.instances), numbers(args.seeds), args.tag, command))
+    command = f"python -m benchmarks.quality report --tag {args.tag} --seeds {args.seeds}"
+    print(write(numbers(args.seeds), args.tag, command))
 
 
 def overhead(args: argparse.Namespace) -> None:

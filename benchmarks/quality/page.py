@@ -19,12 +19,11 @@ dimension (20d: twenty times the number of parameters). How to read the tables:
 """
 
 
-def foot(instances: list[int], seeds: list[int], versions: str, command: str) -> str:
+def foot(seeds: list[int], versions: str, command: str) -> str:
     """What was run, with what, and what to be careful about."""
-    held = "held out: no constant was chosen by them" if min(instances) > 3 else "those that constants are tuned on"
     return f"""## How this was made, and what it does not say
 
-Instances {", ".join(map(str, instances))} ({held}; 1 to 3 are for tuning, 4 and above held out), seeds
+Instances 1 to 3 are those that constants are tuned on, 4 and above are held out: no constant was chosen by them. Seeds
 {", ".join(map(str, seeds))}. {versions}.
 
 ```

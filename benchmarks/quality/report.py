@@ -1,6 +1,6 @@
 """The page of answers, docs/benchmarks/answers.md, from the traces that are there; pictures and a small csv beside it.
 
-    python -m benchmarks.quality report --tag now --instances 4-6 --seeds 0
+    python -m benchmarks.quality report --tag now
 
 For every class of problems it takes the solvers that have all of its runs (others are named as left out).
 """
@@ -47,7 +47,10 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Plan:
-    """A class of problems: which tasks, which budgets, and what is said about it."""
+    """A class of problems: which tasks, which budgets, and what is said about it.
+
+    instances: those of the page. No constant was chosen by COCO's instances from 4 on.
+    """
 
     name: str
     suite: str
@@ -55,6 +58,7 @@ class Plan:
     budget: int
     ats: tuple[int, ...]
     words: str
+    instances: tuple[int, ...] = (1,)
 
 
 PLANS = (
@@ -84,21 +88,29 @@ PLANS = (
         "Orders and subsets; random keys and flags for those that know boxes.",
     ),
     Plan(
-        "bbob", "bbob", (2, 5, 10), 100, (10, 20, 50, 100), "COCO's 24 noiseless functions in 2, 5 and 10 dimensions."
+        "bbob",
+        "bbob",
+        (2, 5, 10),
+        100,
+        (10, 20, 50, 100),
+        "COCO's 24 noiseless functions in 2, 5 and 10 dimensions.",
+        (4, 5, 6),
     ),
-    Plan("bbob-2d", "bbob", (2,), 100, (10, 20, 50, 100), "The same, 2 dimensions alone."),
-    Plan("bbob-5d", "bbob", (5,), 100, (10, 20, 50, 100), "The same, 5 dimensions alone."),
-    Plan("bbob-10d", "bbob", (10,), 100, (10, 20, 50, 100), "The same, 10 dimensions alone."),
-    Plan("bbob-mixint", "bbob-mixint", (5, 10), 100, (10, 30, 100), "COCO's 24 mixed-integer functions."),
+    Plan("bbob-2d", "bbob", (2,), 100, (10, 20, 50, 100), "The same, 2 dimensions alone.", (4, 5, 6)),
+    Plan("bbob-5d", "bbob", (5,), 100, (10, 20, 50, 100), "The same, 5 dimensions alone.", (4, 5, 6)),
+    Plan("bbob-10d", "bbob", (10,), 100, (10, 20, 50, 100), "The same, 10 dimensions alone.", (4, 5, 6)),
+    Plan("bbob-mixint", "bbob-mixint", (5, 10), 30, (10, 20, 30), "COCO's 24 mixed-integer functions.", (4,)),
 )
 
 
-def gather(plan: Plan, instances: list[int], seeds: list[int], tag: str) -> tuple[Class, dict[str, int]]:
+def gather(plan: Plan, seeds: list[int], tag: str) -> tuple[Class, dict[str, int]]:
     """(the class of all complete solvers, {solver left out: runs that it has}); tags: the first that has them."""
     references = References()
     functions = list(range(1, 25 if plan.suite not in PRACTICAL else 100))
     keys: list[Key] = [
-        (task, seed) for task in tasks_of(plan.suite, functions, list(plan.dimensions), instances) for seed in seeds
+        (task, seed)
+        for task in tasks_of(plan.suite, functions, list(plan.dimensions), list(plan.instances))
+        for seed in seeds
     ]
     runs: dict[str, dict[Key, Run]] = {}
     partial: dict[str, int] = {}
@@ -213,15 +225,24 @@ def versions() -> str:
     return f"Python {platform.python_version()}, " + ", ".join(found)
 
 
-def section(plan: Plan, instances: list[int], seeds: list[int], tag: str) -> tuple[list[str], list[dict[str, object]]]:
+def _listed(instances: tuple[int, ...]) -> str:
+    return ", ".join(map(str, instances))
+
+
+def section(plan: Plan, seeds: list[int], tag: str) -> tuple[list[str], list[dict[str, object]]]:
     """The page's section of one class, and its rows of the csv; nothing where no rival has been run."""
-    group, partial = gather(plan, instances, seeds, tag)
+    group, partial = gather(plan, seeds, tag)
     if not group.rivals or not group.ours:
         return [], []
     picture = IMAGES / f"answers-{plan.name}.png"
     curves(group, plan.name, picture)
     scores, rows = score_table(group, plan)
-    lines = [f"## {plan.name}", "", f"{plan.words} {len(group.keys)} runs of each solver.", ""]
+    lines = [
+        f"## {plan.name}",
+        "",
+        f"{plan.words} Instance(s) {_listed(plan.instances)}, {len(group.keys)} runs of each solver.",
+        "",
+    ]
     lines += [*scores, "", *ratio_table(group, plan), ""]
     if plan.suite in PRACTICAL and all(run.trace.shape[1] > 2 for runs in group.runs.values() for run in runs.values()):
         lines += [*time_table(group, plan), ""]
@@ -234,7 +255,7 @@ def section(plan: Plan, instances: list[int], seeds: list[int], tag: str) -> tup
     return [*lines, ""], rows
 
 
-def write(instances: list[int], seeds: list[int], tag: str, command: str) -> Path:
+def write(seeds: list[int], tag: str, command: str) -> Path:
     """Write the page, the pictures and the csv."""
     from .page import HEAD, foot
 
@@ -242,7 +263,7 @@ def write(instances: list[int], seeds: list[int], tag: str, command: str) -> Pat
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     lines, table = [HEAD], []
     for plan in PLANS:
-        found, rows = section(plan, instances, seeds, tag)
+        found, rows = section(plan, seeds, tag)
         lines += found
         table += rows
     if found := overhead_table([5, 10, 20], OVERHEAD, tag):
@@ -265,7 +286,7 @@ def write(instances: list[int], seeds: list[int], tag: str, command: str) -> Pat
         ]
     if not table:
         raise SystemExit(f"no class has runs of thalweg and of a rival under tag {tag!r} in {TRACES}")
-    PAGE.write_text("\n".join([*lines, foot(instances, seeds, versions(), command)]) + "\n")
+    PAGE.write_text("\n".join([*lines, foot(seeds, versions(), command)]) + "\n")
     names = list(dict.fromkeys(name for row in table for name in row))
     with TABLE.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
