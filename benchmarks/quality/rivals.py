@@ -17,6 +17,19 @@ def _random_start(problem: Watched, rng: np.random.Generator) -> Any:
     return problem.lower + rng.random(len(problem.lower)) * (problem.upper - problem.lower)
 
 
+def _both_starts(name: str) -> Any:
+    """Put a local method into the table twice: from the centre of the box, and (NAME_random) from anywhere."""
+
+    def keep(solver: Any) -> Any:
+        rival(name)(lambda problem, seed: solver(problem, seed, (problem.lower + problem.upper) / 2))
+        rival(f"{name}_random")(
+            lambda problem, seed: solver(problem, seed, _random_start(problem, np.random.default_rng([seed, 1])))
+        )
+        return solver
+
+    return keep
+
+
 @rival("random")
 def _random(problem: Watched, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -24,13 +37,12 @@ def _random(problem: Watched, seed: int) -> None:
         problem(_random_start(problem, rng))
 
 
-@rival("nlopt_bobyqa")
-def _bobyqa(problem: Watched, seed: int) -> None:
-    """From the centre, then from random points until the budget is spent."""
+@_both_starts("nlopt_bobyqa")
+def _bobyqa(problem: Watched, seed: int, start: Any) -> None:
+    """From a first point, then from random ones until the budget is spent."""
     import nlopt  # type: ignore[import-not-found]
 
     rng = np.random.default_rng(seed)
-    start = (problem.lower + problem.upper) / 2
     while True:
         search = nlopt.opt(nlopt.LN_BOBYQA, len(start))
         search.set_lower_bounds(problem.lower)
@@ -66,13 +78,12 @@ def _constraints(problem: Watched) -> tuple[Any, list[Any]]:
     return lambda x: both(x)[0], [NonlinearConstraint(lambda x: both(x)[1], -np.inf, 0.0)]
 
 
-@rival("scipy_cobyqa")
-def _cobyqa(problem: Watched, seed: int) -> None:
+@_both_starts("scipy_cobyqa")
+def _cobyqa(problem: Watched, seed: int, start: Any) -> None:
     """From the centre, then from random points; measured constraints as its own."""
     from scipy.optimize import Bounds, minimize
 
     rng = np.random.default_rng(seed)
-    start = (problem.lower + problem.upper) / 2
     radius = 0.2 * float(np.min(problem.upper - problem.lower))
     value, constraints = _constraints(problem)
     while True:
@@ -96,24 +107,22 @@ def _shgo(problem: Watched, seed: int) -> None:  # it has no random numbers
     shgo(problem, box, n=64, iters=100, sampling_method="sobol", options={"maxfev": problem.budget})
 
 
-@rival("scipy_slsqp")
-def _slsqp(problem: Watched, seed: int) -> None:
+@_both_starts("scipy_slsqp")
+def _slsqp(problem: Watched, seed: int, start: Any) -> None:
     from scipy.optimize import minimize
 
     rng = np.random.default_rng(seed)
-    start = (problem.lower + problem.upper) / 2
     box = list(zip(problem.lower, problem.upper, strict=True))
     while True:
         minimize(problem, start, method="SLSQP", bounds=box, options={"maxiter": 10**6, "ftol": 1e-12})
         start = _random_start(problem, rng)
 
 
-@rival("scipy_nm")
-def _nelder_mead(problem: Watched, seed: int) -> None:
+@_both_starts("scipy_nm")
+def _nelder_mead(problem: Watched, seed: int, start: Any) -> None:
     from scipy.optimize import minimize
 
     rng = np.random.default_rng(seed)
-    start = (problem.lower + problem.upper) / 2
     d = len(start)
     while True:
         simplex = np.vstack([start, start + 0.2 * np.diag(problem.upper - problem.lower)])
