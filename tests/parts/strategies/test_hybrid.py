@@ -154,7 +154,7 @@ def test_better_than_its_parts_are_on_what_each_cannot_do():
 
     _, alone = run(Random(), cube(4), ridge, 400)
     _, found = run(Hybrid("quadratic", "lq_cmaes"), cube(4), ridge, 400, batch=1)
-    assert found.min() < 0.02 * alone.min()
+    assert found.min() < 0.1 * alone.min()
 
 
 def test_golden():

@@ -200,9 +200,10 @@ def make_plan(plan: Plan) -> Strategy:
 
 
 def plan_words(plan: Plan) -> str:
-    """A plan as a person would write it."""
+    """A plan as a person would write it; when who joins, and what it costs, is left to `Hybrid`'s page."""
     name, children, options = plan
-    inside = [plan_words(child) for child in children] + [f"{key}={value!r}" for key, value in options.items()]
+    told = {} if name == "hybrid" else options
+    inside = [plan_words(child) for child in children] + [f"{key}={value!r}" for key, value in told.items()]
     return f"{name}({', '.join(inside)})" if inside else str(name)
 
 
