@@ -36,7 +36,7 @@ _NEIGHBOURS = 10
 _TWO_SIDED = 1.96  # of a normal distribution, 95 %
 _DOUBT = 2.0
 """The posterior takes its own lengthscales and noise for true, and the point was chosen for looking good: on noisy bbob
-functions its standard deviation had to be doubled for intervals that hold what they say (92 % of 72 runs)."""
+functions its standard deviation had to be doubled: about nine in ten intervals then held the true value."""
 _LEAP = 1.0  # the most by which a point between evaluated ones may be better, in units of the values' lower half
 _QUIET = 1e-3  # noise below this share of the values' spread does not matter
 
