@@ -74,20 +74,32 @@ def negative_log_likelihood(
     factor = cholesky(k)
     if factor is None:
         return _FAILED, np.zeros_like(theta)
+    loss, inner = profiled(factor, y)
+    gradient = np.empty_like(theta)
+    gradient[-1] = -0.5 * float((own * np.diagonal(inner)).sum())
+    inner *= c
+    slopes = inner.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, inner @ z)
+    gradient[:-1] = -np.bincount(groups, slopes, len(theta) - 1)
+    return loss, gradient
+
+
+def profiled(factor: Floats, y: Floats) -> tuple[float, Floats]:
+    """(-log L with mean and scale at their best, up to a constant; W (n, n)) of the factor of a kernel matrix K (n, n).
+
+    y: (n,). Mean and scale have closed forms (generalised least squares); with alpha = K^-1 (y - mean) and W = alpha
+    alpha' / scale - K^-1, the derivative of -log L by a parameter t is -tr(W dK/dt) / 2 (Rasmussen & Williams 2006,
+    Gaussian Processes for Machine Learning, eq. 5.9).
+    """
+    n = len(y)
     log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
     inverse = inverse_of(factor)
     ones = inverse.sum(axis=1)
     residual = y - float(ones @ y) / float(ones.sum())
     alpha = inverse @ residual
     scale = max(float(alpha @ residual) / n, 1e-300)
-    inner = np.multiply.outer(alpha / scale, alpha)
-    inner -= inverse
-    gradient = np.empty_like(theta)
-    gradient[-1] = -0.5 * float((own * np.diagonal(inner)).sum())
-    inner *= c
-    slopes = inner.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, inner @ z)
-    gradient[:-1] = -np.bincount(groups, slopes, len(theta) - 1)
-    return 0.5 * (n * math.log(scale) + log_det), gradient
+    weights = np.multiply.outer(alpha / scale, alpha)
+    weights -= inverse
+    return 0.5 * (n * math.log(scale) + log_det), weights
 
 
 def fit(

@@ -28,8 +28,8 @@ def reference_of(values: Floats, margin: float = 0.1) -> Floats:
     return np.asarray(worst + margin * width, dtype=np.float64)
 
 
-def hypervolume(values: Floats, reference: Floats) -> float:
-    """The volume dominated by values (n, m) and bounded by reference (m,).
+def below(values: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    """(the rows of values (n, m) that are better than reference (m,) in every objective, reference as an array).
 
     Raises:
         ValueError: shapes that do not fit, or a reference point that is not finite.
@@ -39,7 +39,16 @@ def hypervolume(values: Floats, reference: Floats) -> float:
         raise ValueError(f"values must be (n, m) and reference (m,), got {values.shape} and {reference.shape}")
     if not np.isfinite(reference).all():
         raise ValueError(f"the reference point must be finite, got {reference.tolist()}")
-    inside = values[(values < reference).all(axis=1)]
+    return values[(values < reference).all(axis=1)], reference
+
+
+def hypervolume(values: Floats, reference: Floats) -> float:
+    """The volume dominated by values (n, m) and bounded by reference (m,).
+
+    Raises:
+        ValueError: shapes that do not fit, or a reference point that is not finite.
+    """
+    inside, reference = below(values, reference)
     if np.isneginf(inside).any():
         return float("inf")
     if not len(inside):

@@ -21,6 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from .dominance import Floats, Ints, front
+from .hypervolume import below
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _SERIES = 50.0  # from here on the difference 1 - a R(a) has lost half its digits: its series has them
@@ -56,12 +57,7 @@ def free_boxes(values: Floats, reference: Floats) -> tuple[Floats, Floats]:
     Raises:
         ValueError: shapes that do not fit, or a reference point that is not finite.
     """
-    values, reference = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    if values.ndim != 2 or reference.shape != values.shape[1:]:
-        raise ValueError(f"values must be (n, m) and reference (m,), got {values.shape} and {reference.shape}")
-    if not np.isfinite(reference).all():
-        raise ValueError(f"the reference point must be finite, got {reference.tolist()}")
-    inside = values[(values < reference).all(axis=1)]
+    inside, reference = below(values, reference)
     inside = np.unique(inside[front(inside)], axis=0) if len(inside) else inside
     rows = _boxes(inside, reference)
     return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .gaussian_process import _FAILED, Prior, _solve, minimise
-from .kernels import cholesky, distances, inverse_of, matern52, solve_lower
+from .gaussian_process import _FAILED, Prior, _solve, minimise, profiled
+from .kernels import cholesky, distances, matern52, solve_lower
 from .quasi_random import Floats
 
 EXTRA = 6
@@ -56,14 +56,7 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
     factor = cholesky(k)
     if factor is None:
         return _FAILED, np.zeros_like(theta)
-    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
-    inverse = inverse_of(factor)
-    ones = inverse.sum(axis=1)
-    residual = y - float(ones @ y) / float(ones.sum())
-    alpha = inverse @ residual
-    scale = max(float(alpha @ residual) / n, 1e-300)
-    weights = np.multiply.outer(alpha / scale, alpha)
-    weights -= inverse
+    loss, weights = profiled(factor, y)
     diagonal = np.diagonal(weights)
     gradient = np.empty_like(theta)
     gradient[lengths:] = (
@@ -77,7 +70,7 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
     weights *= slope
     slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
     gradient[:lengths] = -slopes if lengths > 1 else -slopes.sum()
-    return 0.5 * (n * math.log(scale) + log_det), gradient
+    return loss, gradient
 
 
 @dataclass
