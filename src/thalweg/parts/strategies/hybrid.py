@@ -19,9 +19,9 @@ from ._generational import merits
 from ._turns import Turns
 
 _MOST = 2.0  # the largest share of a round; one by it is the least
-_TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its model keeps so much of what it promises
+_TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its confidence is at least the second number
 _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a full share
-_SHORT = 1e-3  # seconds
+_SHORT = 1e-3  # seconds: shorter evaluations pay for no thinking
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
 
 
@@ -45,7 +45,8 @@ class Hybrid(Turns):
     Memory: an archive (see `_composite.Archive`), and what the strategies keep.
 
     Raises:
-        StrategyError: a single strategy, or lists whose length is not the number of strategies.
+        StrategyError: a single strategy, lists whose length is not the number of strategies, or an overhead or allowance
+            below 0.
     """
 
     def __init__(
