@@ -45,7 +45,7 @@ class Hybrid(Turns):
     Memory: an archive (see `_composite.Archive`), and what the strategies keep.
 
     Raises:
-        StrategyError: a single strategy, lists whose length is not the number of strategies, or an overhead or allowance
+        StrategyError: a single strategy, lists whose length is not the number of strategies, an overhead or allowance
             below 0.
     """
 
