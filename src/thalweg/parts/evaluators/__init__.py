@@ -18,6 +18,7 @@ EVALUATORS: dict[str, str] = {
         "command": "command:CommandEvaluator",
         "inline": "inline:Inline",
         "process": "process:Process",
+        "ray": "ray:RayEvaluator",
         "thread": "thread:Thread",
         "vectorised": "vectorised:Vectorised",
     }.items()

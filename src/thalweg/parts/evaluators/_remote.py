@@ -283,7 +283,12 @@ class Remote:
     def _answer(self, message: bytes) -> None:
         number, step, values = pickle.loads(message[1:])  # noqa: S301 (from our own worker)
         report = None if self._job is None else self._job.report
-        stop = report is not None and report(number, step, values)
+        stop: bool | None = False if report is None else report(number, step, values)
+        if stop is not None:  # None: the word comes later, from elsewhere
+            self.answer(stop)
+
+    def answer(self, stop: bool) -> None:
+        """Give the objective that reported, and waits, the word."""
         with contextlib.suppress(ConnectionError):
             self._channel.send(b"\x00" + (b"1" if stop else b"0"))
 

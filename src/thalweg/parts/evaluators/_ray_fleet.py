@@ -1,0 +1,268 @@
+"""The evaluator actors of one study: started, lent to jobs, replaced when they are lost. No Ray in here: `Cluster` is
+what is asked of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from ...core.errors import EvaluatorError
+from ._ray_host import DIED, READY
+from ._ray_request import Node, Request
+
+_STARTS = 5
+LOOK_S = 5.0
+"""Seconds between two looks at the cluster's nodes; every second while nothing can run."""
+
+
+class Lost(Exception):
+    """An actor is gone. node: with its node (or out of reach), through no fault of what it evaluated."""
+
+    def __init__(self, node: bool, text: str) -> None:
+        super().__init__(text)
+        self.node = node
+
+
+class Cluster(ABC):
+    """What the fleet asks of Ray. A handle is whatever `start` gave."""
+
+    @abstractmethod
+    def nodes(self) -> list[Node]:
+        """All machines, dead ones too; may block for milliseconds, is called in a thread."""
+
+    @abstractmethod
+    def start(self) -> Any:
+        """A new actor, which waits for its place by itself."""
+
+    @abstractmethod
+    def call(self, handle: Any, method: str, *arguments: Any) -> asyncio.Future[Any]:
+        """Call a method of an actor's `Host`; the future raises Lost, or EvaluatorError for a fault of ours."""
+
+    @abstractmethod
+    def kill(self, handle: Any) -> None:
+        """End an actor at once; no error when it has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """An actor. facts: what its `Host.load` told; empty until it is placed and loaded.  cold: its worker has ended."""
+
+    handle: Any
+    facts: dict[str, Any] = field(default_factory=dict)
+    loading: asyncio.Task[None] | None = None
+    cold: bool = False
+
+    @property
+    def node(self) -> str:
+        """The id of its node, or "" while it has none."""
+        return str(self.facts.get("node", ""))
+
+
+class Fleet:
+    """Up to `most` actors (None: as many as the cluster can hold).
+
+    grace_s: how long the cluster may be without a node that can hold one.  start_s: how long all of them may wait for
+    a place.  nodes: the cluster as it was when the first was started.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        request: Request,
+        most: int | None,
+        nodes: Sequence[Node],
+        grace_s: float = 60.0,
+        start_s: float = 120.0,
+    ) -> None:
+        self._cluster, self._request, self._most = cluster, request, most
+        self._grace_s, self._start_s = grace_s, start_s
+        self._slots: list[Slot] = []
+        self._idle: list[Slot] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[Slot]]] = []
+        self._order = itertools.count()
+        self._tending: asyncio.Task[None] | None = None
+        self._look = asyncio.Event()
+        self._since = monotonic()
+        self._fault: EvaluatorError | None = None
+        self._unborn = 0
+        self.nodes: list[Node] = []
+        self.wanted = 0
+        """How many there should be now; 0 while no node can hold one."""
+        self.see(nodes)
+
+    def see(self, nodes: Sequence[Node]) -> None:
+        """Take note of how the cluster is.
+
+        Raises:
+            EvaluatorError: it can hold any number of them, and nobody said how many.
+        """
+        self.nodes = list(nodes)
+        least = min(self._request.capacity(nodes), math.inf if self._most is None else self._most)
+        if math.isinf(least):
+            raise EvaluatorError("an evaluation that asks for nothing fits any number of times: give workers=")
+        self.wanted = int(least)
+
+    def add(self, slot: Slot) -> None:
+        """Take over an actor that was started and loaded already."""
+        self._slots.append(slot)
+        self._idle.append(slot)
+
+    def fill(self) -> None:
+        """Start what is missing, let go of actors without a place that nobody can give them."""
+        wanted = self.wanted
+        pending = [slot for slot in self._slots if not slot.facts]
+        while len(self._slots) > max(wanted, 1) and pending:
+            self._remove(pending.pop())
+        while len(self._slots) < wanted:
+            slot = Slot(self._cluster.start())
+            self._slots.append(slot)
+        for slot in self._slots:
+            if not slot.facts and slot.loading is None:
+                slot.loading = asyncio.ensure_future(self._load(slot))
+
+    async def _load(self, slot: Slot) -> None:
+        """Wait until an actor has its place and the objective, then lend it."""
+        try:
+            kind, told = await self._cluster.call(slot.handle, "load")
+        except Lost as lost:
+            self._remove(slot)
+            self._unborn += 1
+            if self._unborn >= _STARTS:
+                self._refuse(EvaluatorError(f"evaluator actors are lost before they begin, {_STARTS} in a row: {lost}"))
+            self._look.set()
+        except EvaluatorError as error:
+            self._refuse(error)
+        else:
+            if kind == READY:
+                slot.facts, self._unborn = told, 0
+                self.give_back(slot)
+            elif kind == DIED:
+                self._refuse(
+                    EvaluatorError(f"a worker process on the cluster ends while it loads the objective: {told}")
+                )
+            else:
+                self._refuse(EvaluatorError(f"a node of the cluster cannot load the objective: {told[1]}"))
+
+    async def take(self, order: int = 0) -> Slot:
+        """Lend an actor; the lowest `order` is served first.
+
+        Raises:
+            EvaluatorError: the cluster has no place for one any more.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self._tend()
+        if self._idle:
+            return self._idle.pop()
+        self._since = monotonic() if not self._waiting else self._since
+        future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (order, next(self._order), future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.give_back(future.result())
+            raise
+
+    def give_back(self, slot: Slot) -> None:
+        """Somebody else may have it."""
+        if slot not in self._slots:
+            return
+        while self._waiting:
+            _, _, future = heapq.heappop(self._waiting)
+            if not future.done():
+                future.set_result(slot)
+                return
+        self._idle.append(slot)
+
+    def lose(self, slot: Slot) -> None:
+        """It is gone, or has to go; another one takes its place where the cluster has one."""
+        self._remove(slot)
+        self._look.set()
+        self._tend()
+
+    def discard(self, slot: Slot) -> None:
+        """The same, where no event loop runs any more."""
+        self._remove(slot)
+
+    def _remove(self, slot: Slot) -> None:
+        self._cluster.kill(slot.handle)
+        if slot in self._slots:
+            self._slots.remove(slot)
+        if slot in self._idle:
+            self._idle.remove(slot)
+
+    # --- looking after them ---------------------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        if self._tending is None or self._tending.done():
+            self.fill()
+            self._tending = asyncio.ensure_future(self._tend_on())
+
+    async def _tend_on(self) -> None:
+        while True:
+            self._look.clear()
+            alive = any(slot.facts for slot in self._slots)
+            try:
+                async with asyncio.timeout(LOOK_S if alive else LOOK_S / 5):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            try:
+                self.see(await asyncio.to_thread(self._cluster.nodes))
+            except EvaluatorError as error:
+                self._fail(error)
+                continue
+            self.look_after()
+
+    def look_after(self) -> None:
+        """Idle actors whose node is gone go; missing ones are started; nothing at all for too long is an error."""
+        dead = {node.ident for node in self.nodes if not node.alive}
+        for slot in [slot for slot in self._idle if slot.node in dead]:
+            self._remove(slot)
+        self.fill()
+        if any(slot.facts for slot in self._slots):
+            self._since = monotonic()
+            return
+        waited = monotonic() - self._since
+        if self.wanted == 0 and waited >= self._grace_s:
+            lost = f"for {waited:.0f} s no node of the cluster could run an evaluation"
+            self._fail(EvaluatorError(self._request.explain(self.nodes, lost) + _RESUME))
+        elif waited >= self._start_s:
+            busy = f"for {waited:.0f} s the cluster had no free place for an evaluation"
+            self._fail(EvaluatorError(self._request.explain(self.nodes, busy) + _RESUME))
+
+    def _refuse(self, error: EvaluatorError) -> None:
+        """A fault that another actor would have as well: now and from now on."""
+        self._fault = error
+        self._fail(error)
+
+    def _fail(self, error: EvaluatorError) -> None:
+        """Everybody who waits gets the error."""
+        waiting, self._waiting = self._waiting, []
+        for _, _, future in waiting:
+            if not future.done():
+                future.set_exception(error)
+
+    async def aclose(self) -> None:
+        """End all actors."""
+        tasks = [slot.loading for slot in self._slots if slot.loading is not None]
+        tasks += [self._tending] if self._tending is not None else []
+        for task in tasks:
+            task.cancel()
+        for slot in list(self._slots):
+            self._remove(slot)
+        self._fail(EvaluatorError("the evaluator was closed"))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tending = None
+
+
+_RESUME = "\nWhat was finished is in the study; run it again when the cluster has such a node, and it goes on."

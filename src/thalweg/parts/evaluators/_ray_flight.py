@@ -1,0 +1,252 @@
+"""One job on its way to an actor: watched, ended when cancelled, evaluated again where its node was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ...core.batch import Status
+from ...core.errors import EvaluatorError
+from ...core.evaluator import Job, Outcomes
+from ._chunks import MOST
+from ._ray_fleet import Cluster, Fleet, Lost, Slot
+from ._ray_host import BROKEN, READY
+from ._wire import pack_job
+
+WATCH_S = 0.25
+"""Jobs of several rows are watched when they take longer than this: then a deadline has to know which row runs."""
+END_S = 10.0
+"""An actor that does not end its worker within this long is ended itself."""
+NODES = 3
+"""A row that was under way on this many nodes when they were lost has failed."""
+
+_serials = itertools.count()
+
+
+class Flight:
+    """A job. slot: the actor it has.  kept: the rows finished before it was cut off."""
+
+    def __init__(self, cluster: Cluster, fleet: Fleet, job: Job, objectives: int) -> None:
+        self._cluster, self._fleet, self.job = cluster, fleet, job
+        self._objectives = objectives
+        self.slot: Slot | None = None
+        self.kept = Outcomes.failed(0, objectives, "")
+        self._row, self._began, self._sent = -1, 0.0, 0.0
+        self._lost = 0
+        self._fault: BaseException | None = None
+
+    async def board(self) -> None:
+        """Have an actor that has loaded the objective. Earlier trials are served first."""
+        if self.slot is None:
+            self.slot = await self._fleet.take(int(self.job.numbers[0]))
+        if self.slot.cold:
+            await self._warm(self.slot)
+
+    async def _warm(self, slot: Slot) -> None:
+        """Its worker has ended: wait for the next one, before any deadline begins."""
+        try:
+            kind, told = await self._cluster.call(slot.handle, "load")
+        except Lost:
+            self._give_up()
+            return await self.board()
+        except BaseException:
+            self._land()
+            raise
+        if kind != READY:
+            self._give_up()
+            raise EvaluatorError(f"a new worker process on the cluster cannot load the objective: {told}")
+        slot.cold = False
+        return None
+
+    def running_s(self) -> float:
+        """Seconds the row under way has been running, as far as is known: rather too few than too many."""
+        return perf_counter() - self._began if self._row >= 0 else 0.0
+
+    async def fly(self) -> Outcomes:
+        """Evaluate. The rows of a lost node run again elsewhere; who ended its actor otherwise has failed.
+
+        Raises:
+            EvaluatorError: the cluster has no place for it any more, or workers cannot start there.
+        """
+        single = False
+        while len(self.kept) < len(self.job):
+            start = len(self.kept)
+            rest = _rows(self.job, start, min(len(self.job), start + (1 if single else MOST)))
+            await self.board()
+            try:
+                outcomes = await self._send(rest)
+            except Lost as lost:
+                self._give_up()
+                self._lost += 1
+                fatal = self._lost >= NODES if lost.node else True
+                if fatal and len(rest) == 1:
+                    return chained(self.kept, self._failed(lost))
+                single = single or not lost.node or self._lost >= NODES - 1
+                continue
+            self.kept = chained(self.kept, outcomes)
+            self._lost = 0
+            if not single or self._enough(outcomes):
+                break
+        self._land()
+        return self.kept
+
+    def _enough(self, outcomes: Outcomes) -> bool:
+        values, statuses = outcomes.values[:, 0], outcomes.statuses
+        late = perf_counter() >= self.job.stop_at
+        return late or bool((statuses != Status.DONE).any() or (values <= self.job.goal).any())
+
+    def _failed(self, lost: Lost) -> Outcomes:
+        if lost.node:
+            error = f"NodeLost: {NODES} nodes were lost while they evaluated this point; the last: {lost}"
+        else:
+            error = f"WorkerDied: the actor that evaluated this point ended: {lost}"
+        return Outcomes.failed(1, self._objectives, error, perf_counter() - self._sent)
+
+    def _land(self) -> None:
+        slot, self.slot = self.slot, None
+        self._row = -1
+        if slot is not None:
+            self._fleet.give_back(slot)
+
+    def _give_up(self, looping: bool = True) -> None:
+        slot, self.slot = self.slot, None
+        self._row = -1
+        if slot is not None:
+            (self._fleet.lose if looping else self._fleet.discard)(slot)
+
+    async def _send(self, job: Job) -> Outcomes:
+        """Run `job` in the actor that was taken."""
+        assert self.slot is not None
+        handle, serial = self.slot.handle, next(_serials)
+        self._began = self._sent = perf_counter()
+        self._row = 0 if len(job) == 1 else -1  # of several, the watcher knows
+        message = pack_job(replace(job, stop_at=job.stop_at - self._began))
+        call = self._cluster.call(handle, "run", serial, message)
+        watched = len(job) > 1 or job.report is not None
+        watcher = asyncio.ensure_future(self._watch(handle, serial, job)) if watched else None
+        try:
+            kind, body, warm = await asyncio.shield(call)
+            self.slot.cold = not warm
+        except asyncio.CancelledError:
+            self._keep(await self._end(handle, serial, call))
+            raise
+        except BaseException as error:
+            if not isinstance(error, (Lost, EvaluatorError)):  # closed in the middle: nothing can be awaited
+                self._give_up(looping=False)
+            raise
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+        if self._fault is not None:
+            self._land()
+            raise self._fault
+        if kind == BROKEN:
+            self._land()
+            raise EvaluatorError(
+                f"worker processes on the cluster end before they evaluate anything: {body.decode()}; does the "
+                "objective's module start something when it is imported, or is memory short?"
+            )
+        return self._read(body)
+
+    def _read(self, body: bytes) -> Outcomes:
+        outcomes: Outcomes = pickle.loads(body)  # noqa: S301 (from our own actor, through Ray)
+        return outcomes
+
+    def _keep(self, answer: tuple[str, bytes, bool] | None) -> None:
+        """Note what a job that was cut off had finished."""
+        if answer is None or self.slot is None:
+            return self._give_up()
+        if answer[0] != BROKEN:
+            self.kept = chained(self.kept, self._read(answer[1]))
+        self.slot.cold = not answer[2]
+        return self._land()
+
+    async def _end(self, handle: Any, serial: int, call: asyncio.Future[Any]) -> tuple[str, bytes, bool] | None:
+        """End what runs; gives what `run` answers then, None where the actor does not answer and has to go."""
+        try:
+            if not call.done():
+                ending = self._cluster.call(handle, "end", serial)
+                await asyncio.wait({ending, call}, timeout=END_S, return_when=asyncio.FIRST_EXCEPTION)
+                _ignore(ending)
+            if call.done() and call.exception() is None:
+                answer: tuple[str, bytes, bool] = call.result()
+                return answer
+        except BaseException:
+            self._give_up()
+            raise
+        finally:
+            _ignore(call)
+        return None
+
+    async def _watch(self, handle: Any, serial: int, job: Job) -> None:
+        """Learn which row runs, and bring reports to the study and its word back."""
+        if job.report is None:
+            await asyncio.sleep(WATCH_S)
+        row, word = -1, None
+        try:
+            while row != -2:
+                row, seconds, report = await self._cluster.call(handle, "watch", serial, row, word)
+                self._row, self._began = row, perf_counter() - seconds
+                word = None
+                if report is not None and job.report is not None:
+                    word = bool(job.report(*report))
+        except (Lost, EvaluatorError):  # `run` tells of that
+            pass
+        except Exception as error:  # of the one who hears reports: the objective waits for a word that never comes
+            self._fault = error
+            _ignore(self._cluster.call(handle, "end", serial))
+
+
+def _ignore(future: asyncio.Future[Any]) -> None:
+    """Nobody waits for it any more: its exception is nobody's."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _rows(job: Job, start: int, stop: int) -> Job:
+    if start == 0 and stop >= len(job):
+        return job
+
+    def part(array: Any) -> Any:
+        return None if array is None else array[start:stop]
+
+    return replace(
+        job,
+        numbers=job.numbers[start:stop],
+        reals=job.reals[start:stop],
+        active=part(job.active),
+        fidelities=part(job.fidelities),
+        seeds=part(job.seeds),
+    )
+
+
+def chained(first: Outcomes, second: Outcomes) -> Outcomes:
+    """The rows of both."""
+    if not len(first):
+        return second
+    count = len(first)
+    violations = components = None
+    if first.violations is not None or second.violations is not None:
+        violations = np.concatenate(
+            [np.zeros(len(item)) if item.violations is None else item.violations for item in (first, second)]
+        )
+    if first.components is not None or second.components is not None:
+        components = [
+            entry
+            for item in (first, second)
+            for entry in ([None] * len(item) if item.components is None else item.components)
+        ]
+    return Outcomes(
+        np.concatenate([first.values, second.values]),
+        np.concatenate([first.statuses, second.statuses]),
+        np.concatenate([first.seconds, second.seconds]),
+        violations,
+        components,
+        {**first.errors, **{count + row: text for row, text in second.errors.items()}},
+        second.worker or first.worker,
+    )
