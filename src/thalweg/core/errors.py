@@ -68,6 +68,14 @@ class StoreMismatch(StoreError):
     """The stored study is not the one described."""
 
 
+class StudyBusy(StoreError):
+    """A study that must be worked on alone, and is not."""
+
+
+class Displaced(StoreError):
+    """This process was thought dead (it was out of reach for too long), and another one took its place in the study."""
+
+
 class MissingExtra(ThalwegError, ImportError):
     """An optional library is not installed; the message names the extra."""
 

@@ -74,7 +74,7 @@ class StoreMachine(RuleBasedStateMachine):
         opening, names, labels = self._model_open(count, seed, replicate)
         allowed = count if budget is None else max(0, min(count, budget - self.used))
         got = self.store.open_trials(self.study, opening, budget, self._note(kinds))
-        assert got == (self.next, allowed)
+        assert got == (self.next, allowed, {})
         for i in range(allowed):
             self.trials[self.next + i] = {"params": labels[i], "status": 0, "values": [], "digest": names[i]}
         self.next += allowed
@@ -87,6 +87,7 @@ class StoreMachine(RuleBasedStateMachine):
         numbers = data.draw(st.lists(st.sampled_from(sorted(self.trials)), min_size=1, max_size=6))
         values = data.draw(st.lists(VALUES, min_size=len(numbers), max_size=len(numbers)))
         self.store.append(self.study, finishing_of(numbers, values, status), self._note(kinds))
+        self.kinds = [entry.kind for entry in self.store.entries(self.study)]
         for number, value in zip(numbers, values, strict=True):
             if self.trials[number]["status"] < 2:
                 self.trials[number].update(status=int(status), values=[value])

@@ -96,7 +96,7 @@ def delete_removes_everything(make: Make) -> None:
     old = store.create("demo", {}, "f").id
     keep = store.create("keep", {}, "f").id
     for study in (old, keep):
-        first, _ = store.open_trials(study, opening_of(3), None, [Entry("asked", {"n": 3})])
+        first, _, _ = store.open_trials(study, opening_of(3), None, [Entry("asked", {"n": 3})])
         store.append(study, finishing_of(range(first, first + 3)))
         store.snapshot(study, {"a": 1}, 1)
     store.delete("demo")
@@ -121,9 +121,9 @@ def numbers_are_consecutive(make: Make) -> None:
     store = make()
     study = store.create("demo", {}, "f").id
     opening = opening_of(5)
-    assert store.open_trials(study, opening, None) == (0, 5)
-    assert store.open_trials(study, opening_of(4, 1, source="initial"), None) == (5, 4)
-    assert store.open_trials(study, opening_of(0), None) == (9, 0)
+    assert store.open_trials(study, opening, None) == (0, 5, {})
+    assert store.open_trials(study, opening_of(4, 1, source="initial"), None) == (5, 4, {})
+    assert store.open_trials(study, opening_of(0), None) == (9, 0, {})
     trials, _ = store.since(study)
     assert [trial.number for trial in trials] == list(range(9))
     assert [trial.ticket for trial in trials] == [0, 1, 2, 3, 4, 0, 1, 2, 3]
@@ -139,15 +139,17 @@ def budget_is_kept(make: Make) -> None:
     """No more trials than the budget, over batches; released ones free their place, added ones take none."""
     store = make()
     study = store.create("demo", {}, "f").id
-    assert store.open_trials(study, opening_of(6), 10) == (0, 6)
-    assert store.open_trials(study, opening_of(6), 10, [Entry("asked", {})]) == (6, 4)
+    assert store.open_trials(study, opening_of(6), 10) == (0, 6, {})
+    assert store.open_trials(study, opening_of(6), 10, [Entry("asked", {})]) == (6, 4, {})
     assert store.open_trials(study, opening_of(6), 10, [Entry("asked", {})])[1] == 0
     assert len(store.entries(study)) == 2, "the log is written also where there is no room"
     store.append(study, finishing_of([0, 1]))
     store.release(study, [0, 5, 6, 6, 99])  # 0 is final, 99 is not there
     assert [trial.number for trial in store.since(study)[0]] == [0, 1, 2, 3, 4, 7, 8, 9]
     first = store.add(study, opening_of(3), finishing_of([0, 0, 0], [1.0, 2.0, 3.0]))
-    assert store.open_trials(study, opening_of(6), 10) == (first + 3, 2), "two places were released, adding took none"
+    assert store.open_trials(study, opening_of(6), 10) == (first + 3, 2, {}), (
+        "two places were released, adding took none"
+    )
     assert store.open_trials(study, opening_of(1), 3)[1] == 0, "a budget made smaller leaves no room"
     store.close()
 
@@ -200,13 +202,14 @@ def first_result_wins(make: Make) -> None:
     store.open_trials(study, opening_of(3), None)
     store.append(study, finishing_of([0, 1], [1.0, 2.0]))
     _, version = store.since(study)
-    store.append(study, finishing_of([1, 2, 2], [7.0, 3.0, 8.0]))
+    assert store.append(study, finishing_of([1, 2, 2], [7.0, 3.0, 8.0])) == [1, 2]
     assert [trial.values for trial in store.since(study)[0]] == [[1.0], [2.0], [3.0]]
     assert [trial.number for trial in store.since(study, version)[0]] == [2]
     _, version = store.since(study)
-    store.append(study, finishing_of([0], [9.0], status=Status.FAILED), [Entry("late", {"number": 0})])
+    assert store.append(study, finishing_of([0], [1.0], status=Status.FAILED), [Entry("told", {"number": 0})]) == [0]
     assert store.since(study, version)[0] == []
-    assert [entry.kind for entry in store.entries(study)] == ["late"]
+    assert store.append(study, finishing_of([0], [1.0])) == [0]
+    assert [entry.kind for entry in store.entries(study)] == ["conflict", "told", "conflict", "duplicate"]
     store.close()
 
 
@@ -342,7 +345,7 @@ def everything_survives_reopening(make: Make) -> None:
     assert same == version and [(t.number, t.params, t.status) for t in again] == [
         (t.number, t.params, t.status) for t in trials
     ]
-    assert store.open_trials(study, opening_of(5), 7) == (5, 2)
+    assert store.open_trials(study, opening_of(5), 7) == (5, 2, {})
     more = [Entry("asked", {})]
     store.log(study, more)
     assert more[0].sequence == 2 and store.restore(study) == ({"s": 1}, 1)

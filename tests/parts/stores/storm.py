@@ -82,7 +82,9 @@ def budget(path, count, total):
         study = store.open("demo").id
         rng = random.Random(os.getpid())
         while True:
-            first, got = store.open_trials(study, opening_of(rng.randint(1, 4), 0, SPACE), total, [Entry("asked", {})])
+            first, got, _ = store.open_trials(
+                study, opening_of(rng.randint(1, 4), 0, SPACE), total, [Entry("asked", {})]
+            )
             if not got:
                 return store.close()
             numbers = range(first, first + got)
@@ -110,7 +112,7 @@ def inherit(path, count):
 
     def work(write):
         for _ in range(20):
-            first, got = store.open_trials(study, opening_of(2, 0, SPACE), None)
+            first, got, _ = store.open_trials(study, opening_of(2, 0, SPACE), None)
             store.append(study, finishing_of(range(first, first + got)))
             write([first, first + 1])
         store.close()
@@ -135,7 +137,7 @@ def kill(path, kills, workers, seed):
         store = SQLiteStore(path, durability="full" if os.getpid() % 2 else "fast")
         study = store.open("demo").id
         while True:
-            first, got = store.open_trials(study, opening_of(3, 0, SPACE), None, [Entry("asked", {"n": 3})])
+            first, got, _ = store.open_trials(study, opening_of(3, 0, SPACE), None, [Entry("asked", {"n": 3})])
             values = np.arange(first, first + got) * 10.0 + os.getpid() % 10
             write({"opened": list(range(first, first + got))})
             store.append(study, finishing_of(range(first, first + got), values), [Entry("told", {"first": first})])

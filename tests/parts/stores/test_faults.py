@@ -93,7 +93,7 @@ def run(path, vfs_name):
                 store = SQLiteStore(path, vfs=vfs_name)
             if study is None:
                 study = store.create("demo", {"x": 1}, "f").id
-            first, got = store.open_trials(study, opening_of(2, i, SPACE), None, [Entry("asked", {"i": i})])
+            first, got, _ = store.open_trials(study, opening_of(2, i, SPACE), None, [Entry("asked", {"i": i})])
             logged += 1
             opened |= set(range(first, first + got))
             values = np.arange(got) + 100.0 * i
@@ -122,7 +122,7 @@ def check(path, found) -> None:
         assert len(store.entries(study)) >= logged
         assert not kept or store.restore(study)[1] >= kept
     again = store.create("demo", {}, "f").id
-    first, _ = store.open_trials(again, opening_of(1, 0, SPACE), None)
+    first, _, _ = store.open_trials(again, opening_of(1, 0, SPACE), None)
     assert first not in opened, "a number was given twice"
     store.append(again, finishing_of([first]))
     store.close()

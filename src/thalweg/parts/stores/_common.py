@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from ...core.errors import StoreError
-from ...core.store import Entry, Finishing, Opening
+from ...core.errors import Displaced, StoreError, StoreMismatch, StudyBusy
+from ...core.store import Entry, Finishing, Member, Opening, StudyRecord
 
 
 def unknown_study(where: str, name: str, names: Sequence[str]) -> StoreError:
@@ -47,3 +48,54 @@ def stamp(entries: Sequence[Entry], written: Sequence[tuple[float, int]]) -> Non
     """Tell entries the time and sequence they were written with."""
     for entry, (moment, sequence) in zip(entries, written, strict=True):
         entry.time_unixtime, entry.sequence = moment, sequence
+
+
+def displaced(where: str, member: Member) -> Displaced:
+    """The error for a member that is not there any more."""
+    return Displaced(
+        f"{where}: member {member.ordinal} of study {member.study} (token {member.token}) is not there any more: it "
+        f"left, or its lock was lost and another one took its place; join again to go on under a new one"
+    )
+
+
+def busy(where: str, note: str, pid: int | None, since_unixtime: float, alone: bool) -> StudyBusy:
+    """The error for a study that must be worked on alone, and is not."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since_unixtime))
+    who = (note or "somebody") + (f" (process {pid})" if pid is not None else "")
+    why = "alone on this study" if alone else "on this study, which you want for yourself alone"
+    return StudyBusy(
+        f"{where}: {who} has been {why} since {since}; wait for it, or stop it (its trials are kept, and what was open "
+        f"is done again), or use another study"
+    )
+
+
+def lost_error(attempts: int, last: str) -> str:
+    """The error text of a trial that was lost too often. last: the note of the member that had it last."""
+    who = f"the last one was {last}" if last else "or fell silent"
+    return f"lost {attempts} times: whoever evaluated it died ({who}); it is not tried again"
+
+
+def check_lease(lease_s: float) -> float:
+    """Raises StoreError unless `lease_s` is a positive number of seconds."""
+    if isinstance(lease_s, bool) or not isinstance(lease_s, (int, float)) or not lease_s > 0:
+        raise StoreError(f"lease_s must be a positive number of seconds, got {lease_s!r}")
+    return float(lease_s)
+
+
+def check_claim(limit: int, attempts: int) -> None:
+    """Raises StoreError unless both are counts."""
+    if limit < 0 or attempts < 1:
+        raise StoreError(f"claim: a limit >= 0 and attempts >= 1 expected, got {limit} and {attempts}")
+
+
+def stale(where: str, record: StudyRecord, revision: int) -> StoreMismatch:
+    """The error for a spec that was changed by somebody else meanwhile."""
+    return StoreMismatch(
+        f"{where}: study {record.name!r} has revision {record.revision} by now, not {revision}: somebody changed it; "
+        f"open it again and look"
+    )
+
+
+def respec_line(old: StudyRecord) -> Entry:
+    """What the log says of a changed spec: what it was before."""
+    return Entry("respec", {"spec": old.spec, "fingerprint": old.fingerprint, "revision": old.revision})

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING
 from ...core.errors import StoreError
 from ._place import check_place, open_gate
 from ._queries import migrations, schema
+from ._rows import crc_of
 
 if TYPE_CHECKING:
     import apsw
 
 APPLICATION_ID = 0x7468616C  # "thal": what file(1) and we recognise our files by
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 10_000
 CHECKPOINT_PAGES = 1_000  # 4 MB: carry the WAL over into the file
 TRUNCATE_PAGES = 4_000  # 16 MB: readers kept it from starting anew; cut it
@@ -167,6 +168,11 @@ class Database:
             )
         return self._connection
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def close(self) -> None:
         """Release the file. Closing twice is fine."""
         with self._lock:
@@ -295,6 +301,7 @@ def migrate(connection: apsw.Connection, path: Path, version: int, scripts: dict
         finally:
             target.close()
         part.rename(copy)
+    connection.create_scalar_function("crc_of", crc_of, deterministic=True)
     run_script(connection, "\n".join(scripts[step] for step in steps), newest)
     return copy
 

@@ -20,10 +20,17 @@ from ...core.batch import Status
 from ...core.errors import StoreError
 from ...core.store import Finishing, Opening, StoredTrial, digest
 
-Row = tuple[int, int, bytes, int, bytes | None, int | None]
-"""number, status, opening, its crc, result, its crc: as the queries give it."""
+Row = tuple[int, int, bytes, int, bytes | None, int | None, int, int | None]
+"""number, status, opening, its crc, result, its crc, attempt, owner: as the queries give it."""
+
+Point = tuple[bytes, bytes]
+"""digest and text of a trial that is about to be opened."""
+
+Ended = tuple[int, int, str, int, int]
+"""number, status, text, its crc, attempt of an ended trial."""
 
 _FINAL = int(Status.DONE)
+_RELEASED = int(Status.ABANDONED)
 _BULK = 1_000  # from here on a pause of the garbage collector pays
 
 
@@ -58,8 +65,38 @@ def from_json(text: str) -> Any:
     return plain.decode(msgspec.json.decode(text))
 
 
-def opening_rows(study: int, first: int, count: int, opening: Opening) -> Iterator[tuple[int, bytes, str, int]]:
-    """(number, digest, text, crc) of the first `count` trials.
+def state_crc(owner: int | None, attempt: int) -> int:
+    """The crc of who works on an open trial, and how often it was begun."""
+    return crc_of(owner, attempt)
+
+
+def released_crc(study: int, number: int) -> int:
+    """The crc of what is left of a released trial."""
+    return place(study, number, _RELEASED)
+
+
+def retracted_crc(study: int, number: int, result: bytes) -> int:
+    """The crc of a result that does not count any more."""
+    return crc32(result, place(study, number, _RELEASED))
+
+
+def log_crc(study: int, sequence: int, kind: str, moment: float, body: str, by: int) -> int:
+    """The crc of a line of the log."""
+    return crc_of(study, sequence, kind, moment, body, by) if by else crc_of(study, sequence, kind, moment, body)
+
+
+def snapshot_crc(study: int, by: int, sequence: int, body: str) -> int:
+    """The crc of a snapshot."""
+    return crc_of(study, sequence, body, by) if by else crc_of(study, sequence, body)
+
+
+def study_crc(name: str, spec: str, fingerprint: str, created: float, revision: int) -> int:
+    """The crc of a study's own row."""
+    return crc_of(name, spec, fingerprint, created, *([revision] if revision else ()))
+
+
+def points_of(opening: Opening) -> list[Point]:
+    """The rows of `opening` as they are stored.
 
     Raises:
         StoreError: a label of a parameter is not JSON-able.
@@ -67,10 +104,14 @@ def opening_rows(study: int, first: int, count: int, opening: Opening) -> Iterat
     import msgspec
 
     dumps = msgspec.json.encode
-    tickets = opening.tickets[:count].tolist()
-    fidelities = opening.fidelities[:count].tolist() if opening.fidelities is not None else None
-    replicates = opening.replicates[:count].tolist() if opening.replicates is not None else None
-    for i, params in enumerate(labels_of(opening, count)):
+    tickets = opening.tickets.tolist()
+    fidelities = opening.fidelities.tolist() if opening.fidelities is not None else None
+    replicates = opening.replicates.tolist() if opening.replicates is not None else None
+    common: dict[str, Any] = {} if opening.source == "strategy" else {"source": opening.source}
+    if opening.by:
+        common["by"] = opening.by
+    points = []
+    for i, params in enumerate(labels_of(opening, len(opening))):
         body: dict[str, Any] = {"params": params, "ticket": tickets[i]}
         fidelity = fidelities[i] if fidelities is not None else None
         replicate = replicates[i] if replicates is not None else 0
@@ -78,16 +119,15 @@ def opening_rows(study: int, first: int, count: int, opening: Opening) -> Iterat
             body["fidelity"] = fidelity
         if replicate:
             body["replicate"] = replicate
-        if opening.source != "strategy":
-            body["source"] = opening.source
+        if common:
+            body |= common
         try:
-            text = dumps(body)
-            name = digest(params, fidelity, replicate)
+            points.append((digest(params, fidelity, replicate), dumps(body)))
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(
-                f"trial {first + i}: parameters {params!r} are not JSON-able ({error}); give such choices labels"
+                f"row {i}: parameters {params!r} are not JSON-able ({error}); give such choices labels"
             ) from error
-        yield first + i, name, text.decode(), crc32(text, place(study, first + i))
+    return points
 
 
 def labels_of(opening: Opening, count: int) -> list[dict[str, Any]]:
@@ -123,7 +163,7 @@ def result_bodies(finishing: Finishing) -> Iterator[dict[str, Any]]:
         yield body
 
 
-def result_rows(study: int, finishing: Finishing) -> Iterator[tuple[int, int, str, int, int]]:
+def result_rows(study: int, finishing: Finishing) -> Iterator[Ended]:
     """(number, status, text, crc, attempt) of each ended trial.
 
     Raises:
@@ -149,6 +189,24 @@ def result_rows(study: int, finishing: Finishing) -> Iterator[tuple[int, int, st
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"trial {number}: its components cannot be stored: {error}") from error
         yield number, status, text.decode(), crc32(text, place(study, number, status)), body.get("attempt", 1)
+
+
+def with_attempt(study: int, row: Ended, attempt: int) -> Ended:
+    """The same result, which says nothing of its attempt, as that of the attempt numbered `attempt`."""
+    number, status, text, _, _ = row
+    text = f'{text[:-1]},"attempt":{attempt}}}'
+    return number, status, text, crc32(text.encode(), place(study, number, status)), attempt
+
+
+def same_result(status: int, stored: bytes, row: Ended) -> bool:
+    """Whether a final trial was answered with what it has: equal status (unless it was retracted) and values."""
+    import msgspec
+
+    one, two = msgspec.json.decode(stored), msgspec.json.decode(row[2])
+    if status not in (row[1], _RELEASED):
+        return False
+    # infinities and NaN are words here, and equal themselves
+    return bool(one["values"] == two["values"] and one.get("violation", 0.0) == two.get("violation", 0.0))
 
 
 def check_final(number: int, status: int) -> None:
@@ -177,6 +235,7 @@ def _decoders() -> tuple[Callable[[bytes], list[Any]], Callable[[bytes], list[An
             ("replicate", int, 0),
             ("fidelity", float | None, None),
             ("source", str, "strategy"),
+            ("by", int, 0),
         ],
         gc=False,
     )
@@ -189,7 +248,7 @@ def _decoders() -> tuple[Callable[[bytes], list[Any]], Callable[[bytes], list[An
             ("components", dict[str, Any] | None, None),
             ("error", str, ""),
             ("started_unixtime", float, nan),
-            ("attempt", int, 1),
+            ("attempt", int, 0),
             ("worker", str, ""),
         ],
         gc=False,
@@ -203,7 +262,7 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
     if not rows:
         return []
     with no_collection(len(rows) >= _BULK):
-        numbers, statuses, openings, opening_crcs, results, result_crcs = zip(*rows, strict=True)
+        numbers, statuses, openings, opening_crcs, results, result_crcs, attempts, owners = zip(*rows, strict=True)
         base = place(study, 0)
         places = [base + 8 * number for number in numbers]
         whole = list(map(crc32, openings, places)) == list(opening_crcs)
@@ -231,13 +290,17 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
                 b.components,
                 b.error,
                 b.started_unixtime,
-                b.attempt,
+                b.attempt or (attempt if status < _FINAL else 1),
                 a.replicate,
                 a.fidelity,
                 a.source,
                 b.worker,
+                a.by,
+                owner,
             )
-            for number, status, a, b in zip(numbers, statuses, opened, ended, strict=True)
+            for number, status, a, b, attempt, owner in zip(
+                numbers, statuses, opened, ended, attempts, owners, strict=True
+            )
         ]
     if b'"~"' in text:
         for trial in trials:
@@ -247,23 +310,30 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
 
 
 def _result_ok(row: Row, base: int) -> bool:
-    number, status, _, _, result, crc = row
-    if result is None:
-        return status < _FINAL
-    return status >= _FINAL and crc32(result, (base + 8 * number + status) & 0xFFFFFFFF) == crc
+    number, status, _, _, result, crc, attempt, owner = row
+    if result is not None:
+        return status >= _FINAL and crc32(result, (base + 8 * number + status) & 0xFFFFFFFF) == crc
+    if status < _FINAL:
+        return crc == state_crc(owner, attempt)
+    return status == _RELEASED and crc == (base + 8 * number + status) & 0xFFFFFFFF
+
+
+def sound(study: int, row: Row) -> bool:
+    """Whether both crcs of a row are right."""
+    base = place(study, 0)
+    return crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) == row[3] and _result_ok(row, base)
 
 
 def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], None]) -> list[Row]:
-    sound = []
+    kept = []
     for row in rows:
-        number, _, opening, crc, _, _ = row
-        if crc32(opening, (base + 8 * number) & 0xFFFFFFFF) != crc:
-            damaged(number, "opening")
+        if crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) != row[3]:
+            damaged(row[0], "opening")
         elif not _result_ok(row, base):
-            damaged(number, "result")
+            damaged(row[0], "result")
         else:
-            sound.append(row)
-    return sound
+            kept.append(row)
+    return kept
 
 
 @contextmanager

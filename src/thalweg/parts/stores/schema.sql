@@ -8,7 +8,8 @@ CREATE TABLE study (
     spec TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     created_unixtime REAL NOT NULL,
-    crc INTEGER NOT NULL
+    crc INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0 -- how often its spec was changed
 ) STRICT;
 
 CREATE INDEX study_fingerprint ON study (fingerprint);
@@ -20,7 +21,25 @@ CREATE TABLE counter (
     used INTEGER NOT NULL,
     version INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
-    crc INTEGER NOT NULL
+    crc INTEGER NOT NULL,
+    budget INTEGER -- for those who were given none themselves
+) STRICT;
+
+-- Who takes part. A row stays when its member leaves or dies, until the next one takes the place.
+CREATE TABLE member (
+    token INTEGER PRIMARY KEY AUTOINCREMENT, -- of this life; never given twice, and it only grows
+    study INTEGER NOT NULL REFERENCES study (id),
+    ordinal INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    alone INTEGER NOT NULL,
+    joined_unixtime REAL NOT NULL,
+    lease_s REAL NOT NULL,
+    beat_s REAL NOT NULL, -- when it was last heard of, by the monotonic clock of the boot
+    boot TEXT NOT NULL,
+    gone INTEGER NOT NULL, -- 1: it left, or died and was buried
+    crc INTEGER NOT NULL,
+    UNIQUE (study, ordinal)
 ) STRICT;
 
 CREATE TABLE trial (
@@ -32,18 +51,17 @@ CREATE TABLE trial (
     digest BLOB NOT NULL,     -- thalweg.core.store.digest
     opening TEXT NOT NULL,    -- {"params": {...}, "ticket": 3, ...}
     opening_crc INTEGER NOT NULL,
-    result TEXT,              -- {"values": [...], "seconds": 0.1, ...}; NULL while it is open
-    result_crc INTEGER,
-    attempt INTEGER NOT NULL DEFAULT 1,
-    owner TEXT,               -- who works on it, until when, and the token that proves it
-    token BLOB,
-    lease_until REAL,
+    result TEXT,              -- {"values": [...], "seconds": 0.1, ...}; NULL: it is open, or was released (status 6)
+    result_crc INTEGER,       -- while it is open: of owner and attempt
+    attempt INTEGER NOT NULL DEFAULT 1, -- 0: it is queued
+    owner INTEGER,            -- the token of the member that works on it (0: one from before there were any)
+    writer INTEGER,           -- the token of the member that changed this row last
     PRIMARY KEY (study, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX trial_open ON trial (study, number) WHERE status < 2;
+CREATE INDEX trial_open ON trial (study, owner, number) WHERE status < 2;
 CREATE INDEX trial_version ON trial (study, version);
-CREATE INDEX trial_digest ON trial (digest) WHERE status >= 2;
+CREATE INDEX trial_digest ON trial (digest, study);
 
 -- The history; nothing in it is ever changed.
 CREATE TABLE log (
@@ -53,14 +71,17 @@ CREATE TABLE log (
     time_unixtime REAL NOT NULL,
     body TEXT NOT NULL,
     crc INTEGER NOT NULL,
+    "by" INTEGER NOT NULL DEFAULT 0, -- the ordinal of the member it is about
     PRIMARY KEY (study, sequence)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE snapshot (
-    study INTEGER PRIMARY KEY REFERENCES study (id),
+    study INTEGER NOT NULL REFERENCES study (id),
+    "by" INTEGER NOT NULL, -- the ordinal of the member whose strategy it is
     sequence INTEGER NOT NULL,
     body TEXT NOT NULL,
-    crc INTEGER NOT NULL
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (study, "by")
 ) STRICT;
 
 CREATE VIEW trials AS

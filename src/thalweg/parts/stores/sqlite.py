@@ -8,49 +8,68 @@ A row per trial (state), an append-only log (history), both written in the same 
 - A full disk or a disk with errors makes a call fail as a whole; what was acknowledged before stays.
 - A damaged row is found by its CRC-32, left out of every answer, and warned about once; `verify` lists all of them.
 
-Numbers are never given twice in a study: those of released trials stay unused.
+Members live as long as their locks are held (`<file>-live/`): a process that dies is found dead at once, and what it
+worked on may be claimed by others. Numbers are never given twice in a study: those of released trials stay unused.
 """
 
 from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 from ...core.errors import StoreError
-from ...core.store import Entry, Finishing, Opening, Store, StoredTrial, StudyRecord, digest
-from ._common import check_lengths, never_opened, renumbered, stamp, unknown_study
+from ...core.store import (
+    Entry,
+    Finishing,
+    Member,
+    MemberView,
+    Opened,
+    Opening,
+    Standing,
+    Store,
+    StoredTrial,
+    StudyRecord,
+    digest,
+)
+from . import _claims
+from ._answers import settle
+from ._books import Books, Counter, every, one
+from ._common import check_claim, check_lease, check_lengths, renumbered, respec_line, stale, stamp, unknown_study
 from ._database import Database
-from ._queries import queries
-from ._rows import crc_of, from_json, no_collection, opening_rows, result_rows, to_json, trials_of
+from ._members import LEASE_S, Members
+from ._rows import (
+    Point,
+    from_json,
+    log_crc,
+    no_collection,
+    place,
+    points_of,
+    released_crc,
+    result_rows,
+    retracted_crc,
+    snapshot_crc,
+    state_crc,
+    study_crc,
+    to_json,
+    trials_of,
+)
+from ._verify import verify
 
 if TYPE_CHECKING:
     import apsw
-
-
-@dataclass(slots=True)
-class _Counter:
-    """What comes next in a study. used: places of its budget that are taken."""
-
-    study: int
-    next: int = 0
-    used: int = 0
-    version: int = 0
-    sequence: int = 0
-
-    def row(self) -> tuple[int, int, int, int, int, int]:
-        fields = (self.study, self.next, self.used, self.version, self.sequence)
-        return (*fields, crc_of(*fields))
 
 
 class SQLiteStore(Store):
     """Studies in the file at `path`, which is made if it is not there.
 
     durability: "full" (an acknowledged result survives a power cut) or "fast" (it survives the death of processes).
+    lease_s: a member that was not heard of for so long may lose its open trials to others, though it lives.
+    clock: monotonic seconds, the same in every process (tests give their own).
     vfs: the name of an apsw VFS to go through, for injecting faults.
 
     Raises:
@@ -64,13 +83,17 @@ class SQLiteStore(Store):
         path: str | os.PathLike[str],
         *,
         durability: Literal["full", "fast"] = "full",
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] | None = None,
         vfs: str | None = None,
     ) -> None:
         if durability not in ("full", "fast"):
             raise StoreError(f"durability must be 'full' or 'fast', got {durability!r}")
+        lease_s = check_lease(lease_s)
         self._database = Database(path, durability == "full", vfs)
-        self._sql = queries()
-        self._warned: set[str] = set()
+        self._books = Books(self._database.path)
+        self._members = Members(self._books, self._database.path, lease_s, clock)
+        self._sql = self._books.sql
 
     @property
     def path(self) -> Path:
@@ -86,23 +109,23 @@ class SQLiteStore(Store):
         """See `Store.create`. The racers meet in one transaction each, so the second one finds the first one's row."""
         text = to_json(spec, f"study {name!r}: its spec")
         with self._database.writing(durable=True) as connection:
-            row = _one(connection, self._sql["find_study"], (name,))
+            row = one(connection, self._sql["find_study"], (name,))
             if row is None:
                 now = time.time()
-                crc = crc_of(name, text, fingerprint, now)
+                crc = study_crc(name, text, fingerprint, now, 0)
                 connection.execute(self._sql["add_study"], (name, text, fingerprint, now, crc))
                 study = connection.last_insert_rowid()
-                connection.execute(self._sql["add_counter"], _Counter(study).row())
-                row = (study, name, text, fingerprint, now, crc)
-        return self._record(row)
+                connection.execute(self._sql["add_counter"], Counter(study).row())
+                row = (study, name, text, fingerprint, now, 0, crc)
+        return self._books.record(row)
 
     def open(self, name: str) -> StudyRecord:
         """See `Store.open`."""
         with self._database.reading() as connection:
-            row = _one(connection, self._sql["find_study"], (name,))
+            row = one(connection, self._sql["find_study"], (name,))
         if row is None:
             raise self._unknown(name)
-        return self._record(row)
+        return self._books.record(row)
 
     def names(self) -> list[str]:
         """See `Store.names`."""
@@ -112,121 +135,287 @@ class SQLiteStore(Store):
     def delete(self, name: str) -> None:
         """See `Store.delete`. Raises StoreError if there is no such study."""
         with self._database.writing(durable=True) as connection:
-            row = _one(connection, self._sql["find_study"], (name,))
-            for table in ("trials", "log", "snapshot", "counter", "study") if row else ():
+            row = one(connection, self._sql["find_study"], (name,))
+            for table in ("trials", "log", "snapshot", "members", "counter", "study") if row else ():
                 connection.execute(self._sql[f"delete_{table}"], (row[0],))
         if row is None:
             raise self._unknown(name)
 
-    def _record(self, row: Sequence[Any]) -> StudyRecord:
-        study, name, text, fingerprint, created, crc = row
-        if crc_of(name, text, fingerprint, created) != crc:
-            raise StoreError(f"{self.path}: the row of study {name!r} is damaged; its trials may still be exported")
-        return StudyRecord(study, name, from_json(text), fingerprint, created)
+    def standing(self, study: int) -> Standing:
+        """See `Store.standing`."""
+        with self._database.reading() as connection:
+            counter = self._books.counter(connection, study)
+            revision, members = one(connection, self._sql["standing"], (study,))
+        return Standing(counter.version, counter.used, counter.budget, revision, members)
+
+    def set_budget(self, study: int, budget: int | None) -> None:
+        """See `Store.set_budget`."""
+        with self._database.writing(durable=True) as connection:
+            counter = self._books.counter(connection, study)
+            counter.budget = None if budget is None else int(budget)
+            self._books.keep(connection, counter)
+
+    def respec(self, study: int, spec: dict[str, Any], fingerprint: str, revision: int) -> StudyRecord:
+        """See `Store.respec`."""
+        text = to_json(spec, f"study {study}: its spec")
+        with self._database.writing(durable=True) as connection:
+            counter = self._books.counter(connection, study)
+            row = one(connection, self._sql["get_study"], (study,))
+            old = self._books.record(row)
+            if old.revision != revision:
+                raise stale(str(self.path), old, revision)
+            crc = study_crc(old.name, text, fingerprint, old.created_unixtime, revision + 1)
+            connection.execute(self._sql["set_study"], (study, text, fingerprint, revision + 1, crc))
+            counter.version += 1
+            self._books.write_log(connection, counter, [respec_line(old)])
+            self._books.keep(connection, counter)
+        return StudyRecord(study, old.name, from_json(text), fingerprint, old.created_unixtime, revision + 1)
 
     def _unknown(self, name: str) -> StoreError:
         return unknown_study(str(self.path), name, self.names())
 
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def join(self, study: int, note: str = "", alone: bool = False, place: int | None = None) -> Member:
+        """See `Store.join`."""
+        member = None
+        try:
+            with self._database.writing(durable=True) as connection:
+                member = self._members.join(connection, study, note, alone, place)
+        except BaseException:
+            self._members.undo_join(member)
+            raise
+        return member
+
+    def beat(self, member: Member) -> None:
+        """See `Store.beat`."""
+        with self._database.writing(durable=False) as connection:
+            self._members.beat(connection, member)
+
+    def leave(self, member: Member) -> None:
+        """See `Store.leave`. After `close` it has left already."""
+        if self._database.closed:
+            return
+        with self._database.writing(durable=False) as connection:
+            self._members.leave(connection, [member.token])
+
+    def members(self, study: int) -> list[MemberView]:
+        """See `Store.members`."""
+        with self._database.reading() as connection:
+            return self._members.views(connection, study)
+
+    def claim(
+        self, member: Member, limit: int, numbers: Sequence[int] | None = None, attempts: int = 3
+    ) -> list[StoredTrial]:
+        """See `Store.claim`. Raises Displaced if `member` is not there any more."""
+        check_claim(limit, attempts)
+        asked = (member, limit, numbers, attempts)
+        with self._database.reading() as connection:
+            self._books.counter(connection, member.study)
+            found = _claims.find(self._books, self._members, connection, *asked)
+        if not found or limit < 1:
+            return []
+        with self._database.writing(durable=False) as connection:
+            self._members.check(connection, member)
+            counter = self._books.counter(connection, member.study)
+            found = _claims.find(self._books, self._members, connection, *asked)
+            rows = _claims.take(self._books, connection, counter, member, found)
+            if found:
+                self._members.bury_dead(connection, member.study)
+                self._books.keep(connection, counter)
+        return trials_of(member.study, rows, self._books.damaged(member.study))
+
     # --- trials ---------------------------------------------------------------------------------------------------
 
     def open_trials(
-        self, study: int, opening: Opening, budget: int | None, log: Sequence[Entry] = ()
-    ) -> tuple[int, int]:
+        self,
+        study: int,
+        opening: Opening,
+        budget: int | None,
+        log: Sequence[Entry] = (),
+        member: Member | None = None,
+        unique: bool = False,
+    ) -> Opened:
         """See `Store.open_trials`. The log is written also where the budget leaves no room."""
+        points = points_of(opening)  # before others have to wait
         with self._database.writing(durable=False) as connection:
-            counter = self._counter(connection, study)
+            self._members.check(connection, member)
+            counter = self._books.counter(connection, study)
             first = counter.next
-            count = len(opening) if budget is None else max(0, min(len(opening), budget - counter.used))
-            if count:
-                version = counter.version + 1
+            taken: dict[int, int] = {}
+            if unique:
+                points, taken = self._without_known(connection, counter, points, budget)
+            else:
+                points = points[: counter.room(len(points), budget)]
+            if points:
+                counter.version += 1
+                version, token = counter.version, member.token if member is not None else None
+                attempt = 0 if member is None else 1
+                state = state_crc(token, attempt)
+                base = place(study, 0)
                 connection.executemany(
                     self._sql["open_trial"],
                     (
-                        (study, number, version, name, text, crc)
-                        for number, name, text, crc in opening_rows(study, first, count, opening)
+                        (
+                            study,
+                            first + i,
+                            version,
+                            name,
+                            text.decode(),
+                            crc32(text, base + 8 * (first + i)),
+                            state,
+                            attempt,
+                            token,
+                        )
+                        for i, (name, text) in enumerate(points)
                     ),
                 )
-                counter.next += count
-                counter.used += count
-                counter.version = version
-            written = self._write_log(connection, counter, log)
-            connection.execute(self._sql["set_counter"], counter.row())
+                counter.next += len(points)
+                counter.used += len(points)
+            written = self._books.write_log(connection, counter, log)
+            self._books.keep(connection, counter)
         stamp(log, written)
-        return first, count
+        return Opened(first, len(points), taken)
 
-    def append(self, study: int, finishing: Finishing, log: Sequence[Entry] = ()) -> None:
-        """See `Store.append`. Raises StoreError, and writes nothing, if a trial was never opened or was released."""
+    def _without_known(
+        self, connection: apsw.Connection, counter: Counter, points: Sequence[Point], budget: int | None
+    ) -> tuple[list[Point], dict[int, int]]:
+        """(points that are no trial yet, as many as there is room for; row -> the trial that has its point)."""
+        room = counter.room(len(points), budget)
+        fresh: dict[bytes, int] = {}
+        kept: list[Point] = []
+        taken: dict[int, int] = {}
+        for row, (name, text) in enumerate(points):
+            known = fresh.get(name)
+            if known is None:
+                found = one(connection, self._sql["same_point"], (counter.study, name))
+                known = found[0] if found is not None else None
+            if known is not None:
+                taken[row] = known
+            elif len(kept) == room:
+                break
+            else:
+                fresh[name] = counter.next + len(kept)
+                kept.append((name, text))
+        return kept, taken
+
+    def append(
+        self, study: int, finishing: Finishing, log: Sequence[Entry] = (), member: Member | None = None
+    ) -> list[int]:
+        """See `Store.append`. Where the place of `member` is another's by now, `log` is not written."""
         rows = list(result_rows(study, finishing))  # before others have to wait
+        token = member.token if member is not None else None
         with self._database.writing(durable=True) as connection:
-            counter = self._counter(connection, study)
+            counter = self._books.counter(connection, study)
             version = counter.version + 1
             before = connection.total_changes()
             connection.executemany(
-                self._sql["finish_trial"],
-                ((study, number, status, version, text, crc, attempt) for number, status, text, crc, attempt in rows),
+                self._sql["finish_own"],
+                (
+                    (study, number, status, version, text, crc, attempt, token)
+                    for number, status, text, crc, attempt in rows
+                ),
             )
-            changed = connection.total_changes() - before
-            if changed != len(finishing):
-                self._check_known(connection, study, finishing.numbers.tolist())
-            if changed:
+            lines: list[Entry] = []
+            refused: list[int] = []
+            if connection.total_changes() - before != len(rows):
+                settled = settle(self._books, connection, study, rows, version, token, finishing.attempts is None)
+                lines, refused = settled.lines(member), settled.refused
+            if len(rows) > len(refused):
                 counter.version = version
-            written = self._write_log(connection, counter, log)
-            connection.execute(self._sql["set_counter"], counter.row())
+            if member is not None and not self._members.holds_place(connection, member):
+                log = ()
+            written = self._books.write_log(connection, counter, log)
+            self._books.write_log(connection, counter, lines)
+            self._members.heard(connection, member)
+            self._books.keep(connection, counter)
         stamp(log, written)
+        return refused
 
-    def _check_known(self, connection: apsw.Connection, study: int, numbers: Iterable[int]) -> None:
-        query = self._sql["has_trial"]
-        unknown = [number for number in numbers if _one(connection, query, (study, number)) is None]
-        if unknown:
-            raise never_opened(unknown)
-
-    def release(self, study: int, numbers: Sequence[int]) -> None:
+    def release(self, study: int, numbers: Sequence[int], member: Member | None = None) -> None:
         """See `Store.release`. Numbers that are final, or are not there, are passed over."""
+        token = member.token if member is not None else None
         with self._database.writing(durable=False) as connection:
-            counter = self._counter(connection, study)
+            counter = self._books.counter(connection, study)
+            version = counter.version + 1
             before = connection.total_changes()
-            connection.executemany(self._sql["release_trial"], ((study, int(number)) for number in numbers))
-            counter.used -= connection.total_changes() - before
-            connection.execute(self._sql["set_counter"], counter.row())
+            connection.executemany(
+                self._sql["release_trial"],
+                (
+                    (study, number, version, released_crc(study, number), token, member is None)
+                    for number in map(int, numbers)
+                ),
+            )
+            released = connection.total_changes() - before
+            if released:
+                counter.used -= released
+                counter.version = version
+            self._books.keep(connection, counter)
 
-    def add(self, study: int, opening: Opening, finishing: Finishing, log: Sequence[Entry] = ()) -> int:
+    def retract(self, study: int, numbers: Sequence[int], reason: str = "") -> list[int]:
+        """See `Store.retract`. Damaged ones are passed over, too."""
+        done = []
+        with self._database.writing(durable=True) as connection:
+            counter = self._books.counter(connection, study)
+            for number in dict.fromkeys(map(int, numbers)):
+                row = one(connection, self._sql["get_trial"], (study, number))
+                if row is None or not 2 <= row[1] < 6 or not trials_of(study, [row[:8]], self._books.damaged(study)):
+                    continue
+                counter.used -= one(connection, self._sql["takes_place"], (study, number))[0]
+                crc = retracted_crc(study, number, row[4])
+                connection.execute(self._sql["retract_trial"], (study, number, counter.version + 1, crc))
+                done.append(number)
+            if done:
+                counter.version += 1
+                self._books.write_log(connection, counter, [Entry("retracted", {"numbers": done, "reason": reason})])
+                self._books.keep(connection, counter)
+        return done
+
+    def add(
+        self,
+        study: int,
+        opening: Opening,
+        finishing: Finishing,
+        log: Sequence[Entry] = (),
+        member: Member | None = None,
+    ) -> int:
         """See `Store.add`. The numbers in `finishing` are not looked at: row i of both is one trial."""
         check_lengths(opening, finishing)
+        points = points_of(opening)
+        token = member.token if member is not None else None
         with self._database.writing(durable=True) as connection:
-            counter = self._counter(connection, study)
+            counter = self._books.counter(connection, study)
             first, version = counter.next, counter.version + 1
-            numbered = renumbered(finishing, first)
-            pairs = zip(opening_rows(study, first, len(opening), opening), result_rows(study, numbered), strict=True)
+            pairs = zip(points, result_rows(study, renumbered(finishing, first)), strict=True)
             connection.executemany(
                 self._sql["add_trial"],
                 (
-                    (study, number, status, version, name, text, crc, result, result_crc, attempt)
-                    for (number, name, text, crc), (_, status, result, result_crc, attempt) in pairs
+                    (study, number, status, version, name, text.decode(), crc32(text, place(study, number)), result,
+                     result_crc, attempt, token)
+                    for (name, text), (number, status, result, result_crc, attempt) in pairs
                 ),
-            )
-            counter.next += len(opening)
-            counter.version = version if len(opening) else counter.version
-            written = self._write_log(connection, counter, log)
-            connection.execute(self._sql["set_counter"], counter.row())
+            )  # fmt: skip
+            counter.next += len(points)
+            counter.version = version if points else counter.version
+            written = self._books.write_log(connection, counter, log)
+            self._members.heard(connection, member)
+            self._books.keep(connection, counter)
         stamp(log, written)
         return first
 
-    def since(self, study: int, version: int = 0) -> tuple[list[StoredTrial], int]:
+    def since(self, study: int, version: int = 0, beside: Member | None = None) -> tuple[list[StoredTrial], int]:
         """See `Store.since`. Damaged rows are left out, with a RuntimeWarning."""
-
-        def damaged(number: int, what: str) -> None:
-            self._warn(study, f"trial {number}: its {what}")
-
+        token = beside.token if beside is not None else None
         with no_collection():
             with self._database.reading() as connection:
-                newest = self._counter(connection, study).version
+                newest = self._books.counter(connection, study).version
                 if version >= newest:
                     return [], newest
                 if version <= 0:
-                    rows = _all(connection, self._sql["all_trials"], (study,))
+                    rows = every(connection, self._sql["all_trials"], (study, token, False))
                 else:
-                    rows = _all(connection, self._sql["changed_trials"], (study, version))
-            return trials_of(study, rows, damaged), newest
+                    rows = every(connection, self._sql["changed_trials"], (study, token, version))
+            return trials_of(study, rows, self._books.damaged(study)), newest
 
     def lookup(self, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, StoredTrial]:
         """See `Store.lookup`. A trial with values goes before one without, then the oldest; abandoned ones are no
@@ -246,110 +435,55 @@ class SQLiteStore(Store):
     def log(self, study: int, entries: Sequence[Entry]) -> int:
         """See `Store.log`."""
         with self._database.writing(durable=False) as connection:
-            counter = self._counter(connection, study)
-            written = self._write_log(connection, counter, entries)
-            connection.execute(self._sql["set_counter"], counter.row())
+            counter = self._books.counter(connection, study)
+            written = self._books.write_log(connection, counter, entries)
+            self._books.keep(connection, counter)
         stamp(entries, written)
         return counter.sequence
 
-    def entries(self, study: int, after: int = 0, kinds: Sequence[str] = ()) -> list[Entry]:
+    def entries(self, study: int, after: int = 0, kinds: Sequence[str] = (), by: int | None = None) -> list[Entry]:
         """See `Store.entries`. Damaged lines are left out, with a RuntimeWarning."""
         wanted = to_json(list(kinds), "kinds") if kinds else None
         with self._database.reading() as connection:
-            rows = _all(connection, self._sql["list_entries"], (study, after, wanted))
+            rows = every(connection, self._sql["list_entries"], (study, after, wanted, by))
         found = []
-        for sequence, kind, moment, body, crc in rows:
-            if crc_of(study, sequence, kind, moment, body) == crc:
-                found.append(Entry(kind, from_json(body), moment, sequence))
+        for sequence, kind, moment, body, about, crc in rows:
+            if log_crc(study, sequence, kind, moment, body, about) == crc:
+                found.append(Entry(kind, from_json(body), moment, sequence, about))
             else:
-                self._warn(study, f"log line {sequence}")
+                self._books.warn(study, f"log line {sequence}")
         return found
 
-    def snapshot(self, study: int, body: dict[str, Any], sequence: int) -> None:
+    def snapshot(self, study: int, body: dict[str, Any], sequence: int, by: int = 0) -> None:
         """See `Store.snapshot`. body: plain data (`thalweg.core.plain`). A newer one is never replaced by an older."""
         text = to_json(body, "the snapshot")
         with self._database.writing(durable=False) as connection:
-            self._counter(connection, study)
-            connection.execute(self._sql["keep_snapshot"], (study, sequence, text, crc_of(study, sequence, text)))
+            self._books.counter(connection, study)
+            row = (study, by, sequence, text, snapshot_crc(study, by, sequence, text))
+            connection.execute(self._sql["keep_snapshot"], row)
 
-    def restore(self, study: int) -> tuple[dict[str, Any], int] | None:
+    def restore(self, study: int, by: int = 0) -> tuple[dict[str, Any], int] | None:
         """See `Store.restore`. A damaged one is as good as none (with a RuntimeWarning): the log has everything."""
         with self._database.reading() as connection:
-            row = _one(connection, self._sql["get_snapshot"], (study,))
+            row = one(connection, self._sql["get_snapshot"], (study, by))
         if row is None:
             return None
         sequence, text, crc = row
-        if crc_of(study, sequence, text) != crc:
-            self._warn(study, "the snapshot")
+        if snapshot_crc(study, by, sequence, text) != crc:
+            self._books.warn(study, "the snapshot")
             return None
         return from_json(text), sequence
 
     def close(self) -> None:
-        """See `Store.close`."""
+        """See `Store.close`. A store that cannot write any more still frees its locks: its members are dead then."""
+        if not self._database.closed and self._members.tokens:
+            with suppress(StoreError), self._database.writing(durable=False) as connection:
+                self._members.leave(connection, self._members.tokens)
+                self._members.close()
+        self._members.close()
         self._database.close()
 
     def verify(self) -> list[str]:
         """Everything that is damaged, a line each: rows whose crc is wrong, and what SQLite's own check finds."""
-        found: list[str] = []
         with self._database.reading() as connection:
-            check = [str(row[0]) for row in _all(connection, "PRAGMA integrity_check")]
-            found += [f"file: {line}" for line in check if line != "ok"]
-            for row in _all(connection, self._sql["list_studies"]):
-                study, name, text, fingerprint, created, crc = row
-                if crc_of(name, text, fingerprint, created) != crc:
-                    found.append(f"study {name!r}: its own row")
-                self._verify_study(connection, int(study), f"study {name!r}", found)
-        return found
-
-    def _verify_study(self, connection: apsw.Connection, study: int, name: str, found: list[str]) -> None:
-        row = _one(connection, self._sql["get_counter"], (study,))
-        if row is None or crc_of(study, *row[:4]) != row[4]:
-            found.append(f"{name}: its counter (made again from its rows when it is used)")
-        rows = _all(connection, self._sql["all_trials"], (study,))
-        trials_of(study, rows, lambda number, what: found.append(f"{name}: trial {number}: its {what}"))
-        for sequence, kind, moment, body, crc in _all(connection, self._sql["list_entries"], (study, 0, None)):
-            if crc_of(study, sequence, kind, moment, body) != crc:
-                found.append(f"{name}: log line {sequence}")
-        row = _one(connection, self._sql["get_snapshot"], (study,))
-        if row is not None and crc_of(study, row[0], row[1]) != row[2]:
-            found.append(f"{name}: the snapshot")
-
-    # --- inside a transaction -------------------------------------------------------------------------------------
-
-    def _counter(self, connection: apsw.Connection, study: int) -> _Counter:
-        row = _one(connection, self._sql["get_counter"], (study,))
-        if row is None:
-            raise StoreError(f"{self.path}: study {study} is not there; was it deleted meanwhile?")
-        if crc_of(study, *row[:4]) != row[4]:
-            self._warn(study, "the counter (made again from the rows)")
-            row = _one(connection, self._sql["count_again"], (study,))
-        return _Counter(study, *(int(value) for value in row[:4]))
-
-    def _write_log(
-        self, connection: apsw.Connection, counter: _Counter, entries: Sequence[Entry]
-    ) -> list[tuple[float, int]]:
-        """Write the entries; the (time, sequence) each of them got, to be told when the transaction stands."""
-        written = []
-        for entry in entries:
-            counter.sequence += 1
-            moment = entry.time_unixtime or time.time()
-            body = to_json(entry.body, f"log line {entry.kind!r}")
-            crc = crc_of(counter.study, counter.sequence, entry.kind, moment, body)
-            row = (counter.study, counter.sequence, entry.kind, moment, body, crc)
-            connection.execute(self._sql["add_entry"], row)
-            written.append((moment, counter.sequence))
-        return written
-
-    def _warn(self, study: int, what: str) -> None:
-        text = f"{self.path}: study {study}: {what} is damaged and left out; verify() lists everything that is"
-        if text not in self._warned:
-            self._warned.add(text)
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
-
-
-def _one(connection: apsw.Connection, query: str, values: tuple[Any, ...] = ()) -> Any:
-    return connection.execute(query, values).fetchone()
-
-
-def _all(connection: apsw.Connection, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-    return connection.execute(query, values).fetchall()
+            return verify(self._books, self._members, connection)

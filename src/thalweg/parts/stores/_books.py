@@ -1,0 +1,128 @@
+"""What every transaction on a file's tables needs: the counter of a study, lines of the log, warnings of damage."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import StoreError
+from ...core.store import Entry, StudyRecord
+from ._queries import queries
+from ._rows import crc_of, from_json, log_crc, study_crc, to_json
+
+if TYPE_CHECKING:
+    import apsw
+
+
+@dataclass(slots=True)
+class Counter:
+    """What comes next in a study. used: places of its budget that are taken."""
+
+    study: int
+    next: int = 0
+    used: int = 0
+    version: int = 0
+    sequence: int = 0
+    budget: int | None = None
+
+    def row(self) -> tuple[int | None, ...]:
+        """As the table has it, with its crc."""
+        fields = (self.study, self.next, self.used, self.version, self.sequence, self.budget)
+        return (*fields, _counter_crc(*fields))
+
+    def room(self, wanted: int, budget: int | None) -> int:
+        """How many of `wanted` trials `budget` leaves room for."""
+        return wanted if budget is None else max(0, min(wanted, budget - self.used))
+
+
+def _counter_crc(*fields: int | None) -> int:
+    return crc_of(*fields) if fields[-1] is not None else crc_of(*fields[:-1])
+
+
+class Books:
+    """Reads and writes them, inside a transaction of the caller's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sql = queries()
+        self._warned: set[str] = set()
+
+    def counter(self, connection: apsw.Connection, study: int) -> Counter:
+        """The counter of a study, made again from its rows if it is damaged.
+
+        Raises:
+            StoreError: there is no such study.
+        """
+        row: Any = connection.execute(self.sql["get_counter"], (study,)).fetchone()
+        if row is None:
+            raise self.vanished(study)
+        counter = Counter(study, *row[:5])
+        if _counter_crc(study, *row[:5]) != row[5]:
+            self.warn(study, "the counter (made again from the rows)")
+            row = connection.execute(self.sql["count_again"], (study,)).fetchone()
+            counter = Counter(study, *row)
+        return counter
+
+    def keep(self, connection: apsw.Connection, counter: Counter) -> None:
+        """Write the counter back."""
+        connection.execute(self.sql["set_counter"], counter.row())
+
+    def counter_ok(self, connection: apsw.Connection, study: int) -> bool:
+        """Whether the counter's crc is right."""
+        row = one(connection, self.sql["get_counter"], (study,))
+        return row is not None and _counter_crc(study, *row[:5]) == row[5]
+
+    def vanished(self, study: int) -> StoreError:
+        """The error for a study that is not there any more."""
+        return StoreError(f"{self.path}: study {study} is not there; was it deleted meanwhile?")
+
+    def write_log(
+        self, connection: apsw.Connection, counter: Counter, entries: Sequence[Entry]
+    ) -> list[tuple[float, int]]:
+        """Write the entries; the (time, sequence) each of them got, to be told when the transaction stands."""
+        written = []
+        for entry in entries:
+            counter.sequence += 1
+            moment = entry.time_unixtime or time.time()
+            body = to_json(entry.body, f"log line {entry.kind!r}")
+            crc = log_crc(counter.study, counter.sequence, entry.kind, moment, body, entry.by)
+            row = (counter.study, counter.sequence, entry.kind, moment, body, entry.by, crc)
+            connection.execute(self.sql["add_entry"], row)
+            written.append((moment, counter.sequence))
+        return written
+
+    def record(self, row: Sequence[Any]) -> StudyRecord:
+        """A row of the table of studies as a record.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        study, name, text, fingerprint, created, revision, crc = row
+        if study_crc(name, text, fingerprint, created, revision) != crc:
+            raise StoreError(f"{self.path}: the row of study {name!r} is damaged; its trials may still be exported")
+        return StudyRecord(study, name, from_json(text), fingerprint, created, revision)
+
+    def warn(self, study: int, what: str) -> None:
+        """Say, once, that something is damaged."""
+        text = f"{self.path}: study {study}: {what} is damaged and left out; verify() lists everything that is"
+        if text not in self._warned:
+            self._warned.add(text)
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+    def damaged(self, study: int) -> Callable[[int, str], None]:
+        """What to call with (number, what) of a damaged trial."""
+        return lambda number, what: self.warn(study, f"trial {number}: its {what}")
+
+
+def one(connection: apsw.Connection, query: str, values: tuple[Any, ...] = ()) -> Any:
+    """The first row, or None."""
+    return connection.execute(query, values).fetchone()
+
+
+def every(connection: apsw.Connection, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    """All rows."""
+    return connection.execute(query, values).fetchall()
