@@ -66,7 +66,13 @@ IMPROVED, NO_IMPROVEMENT = 0, 3
     "--repeats", type=click.IntRange(1), help="Runs per trial: times count by the smallest, others by the median."
 )
 @click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="A further environment variable.")
-@click.option("--memory-limit", metavar="BYTES", help="Address space of each process: 500M, 2G.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="What a run may use: memory=2GB, cpu_s=60, processes=64, file_size=1GB, open_files=100, address_space=4GB.",
+)
 @click.option("--timeout", "eval_timeout", metavar="auto|SECONDS", help="For one evaluation.")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Programs that run at once (1).")
 @click.option("--budget", "-b", multiple=True, metavar="N|TIME", help="200, 10m, or both (100).")

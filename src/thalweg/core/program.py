@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .limits import Limits
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -53,8 +55,8 @@ class Plan:
     folder: Path
     environment: dict[str, str] | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
-    memory_limit: int | None = None
-    """Address space of each process, bytes."""
+    limits: Limits | None = None
+    """What all steps may use; time and CPU count for each step by itself."""
 
 
 class Program(ABC):

@@ -17,6 +17,9 @@ from .errors import ExpressionError, ObjectiveError
 from .problem import Problem
 from .program import Program
 
+_BITS = 4096
+"""Of the largest integer that is recorded among named results; Python itself refuses to write much larger ones."""
+
 
 @dataclass(slots=True)
 class Reading:
@@ -96,7 +99,7 @@ class Target:
                     f"declare objectives={{name: 'minimize'}} with the names it gives"
                 )
             values = [_number(raw[name], name) for name in names]
-        return self._reading(values, {str(key): _component(item) for key, item in raw.items()})
+        return self._reading(values, {_text(str(key)): _component(item) for key, item in raw.items()})
 
     def _reading(self, values: list[float], components: dict[str, Any] | None) -> Reading:
         for name, value in zip(self.problem.names, values, strict=True):
@@ -149,19 +152,28 @@ def _number(raw: Any, name: str = "") -> float:
 
 def _component(raw: Any) -> Any:
     """A JSON-able form of a named result."""
-    if raw is None or type(raw) in (bool, str, int, float):
+    if raw is None or type(raw) in (bool, float):
         return raw
+    if isinstance(raw, str):
+        return _text(raw)
+    if type(raw) is int:
+        return raw if raw.bit_length() <= _BITS else f"an integer of {raw.bit_length()} bits"
     if isinstance(raw, (np.ndarray, np.generic)):
         raw = raw.tolist()
-        return _component(raw) if isinstance(raw, (list, bool, str, int, float)) else str(raw)
+        return _component(raw) if isinstance(raw, (list, bool, str, int, float)) else _text(str(raw))
     if isinstance(raw, (list, tuple)):
         return [_component(item) for item in raw]
     if isinstance(raw, Mapping):
-        return {str(key): _component(item) for key, item in raw.items()}
+        return {_text(str(key)): _component(item) for key, item in raw.items()}
     try:
         return float(raw)
     except (TypeError, ValueError, OverflowError):
-        return str(raw)
+        return _text(str(raw))
+
+
+def _text(raw: str) -> str:
+    """Lone surrogates (of file names, of broken input) as escapes: they cannot be written as UTF-8."""
+    return str(raw) if raw.isascii() else raw.encode("utf-8", "backslashreplace").decode()
 
 
 def _code_text(code: CodeType) -> str:

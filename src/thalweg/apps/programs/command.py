@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...core.errors import CommandError, ExpressionError
+from ...core.limits import Limits, limits_of
 from ...core.program import Finished, Plan, Program, Step
 from .metrics import NAMES, Metric, Run, existing, size
 from .template import Template
@@ -54,7 +55,8 @@ class Command(Program):
     prepare: run before each run;  cleanup: after everything, also after a failure. Neither is measured.
     instances: files; the program runs on each, metrics are combined by `over` ("sum", "mean", "max", "geomean").
     repeats: runs per instance; times count by their smallest value, everything else by its median.
-    environment: further variables.  memory_limit: address space of each process, bytes.
+    environment: further variables (only a list of harmless ones is inherited, see the command evaluator).
+    limits: what each run may use (`Limits`, or a table such as {"memory": "2GB", "cpu_s": 60}).
     empty: whether a missing or empty {out} is all right.
 
     Each trial has a folder of its own for {out}, {folder} and {back}, removed when it has ended. The program runs in
@@ -77,7 +79,7 @@ class Command(Program):
         over: Literal["sum", "mean", "max", "geomean"] = "sum",
         repeats: int = 1,
         environment: Mapping[str, str] | None = None,
-        memory_limit: int | None = None,
+        limits: Limits | Mapping[str, Any] | None = None,
         empty: bool = False,
     ) -> None:
         self.template = Template(template)
@@ -94,8 +96,8 @@ class Command(Program):
         if repeats < 1:
             raise CommandError(f"repeats must be 1 or more, got {repeats}")
         self.over, self.repeats, self.empty = over, repeats, empty
-        self.environment = dict(environment or {})
-        self.memory_limit = memory_limit
+        self.environment = _environment(environment or {})
+        self.limits = limits_of(limits)
         self._exit_measured = any("exit" in metric.names for metric in self.metrics)
 
     @property
@@ -158,7 +160,7 @@ class Command(Program):
             "repeats": self.repeats,
             "instances": self.instances,
             "environment": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in self.environment.items()},
-            "memory_limit": self.memory_limit,
+            "limits": self.limits.given() if self.limits else {},
             "program": _hash(Path(program)) if program else "",
             "files": {str(path): _hash(path) for path in sorted(set(paths)) if path.is_file()},
         }
@@ -197,7 +199,7 @@ class Command(Program):
                 rounds.append(_Round(i, repeat, run, values, verify))
             if "cleanup" in self._extra:
                 last.append(_step(self._extra["cleanup"], values, measured=False, required=False))
-        return Plan(steps + last, folder, self.environment, {"rounds": rounds}, self.memory_limit)
+        return Plan(steps + last, folder, self.environment, {"rounds": rounds}, self.limits)
 
     def _values(
         self, params: Mapping[str, Any], folder: Path, number: int, where: tuple[int, int], instance: str
@@ -321,6 +323,15 @@ def _metrics(
     if len(set(names)) < len(names):
         raise CommandError(f"metrics need distinct names, got {', '.join(names)}")
     return goals, metrics
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    for name, text in given.items():
+        if not isinstance(name, str) or not isinstance(text, str) or not name or "=" in name or "\0" in name + text:
+            raise CommandError(
+                f"environment: a name without '=' and a text are expected, none with a NUL character; got {name!r:.60}"
+            )
+    return dict(given)
 
 
 def _step(template: Template, values: Mapping[str, Any], *, measured: bool = True, required: bool = True) -> Step:

@@ -237,7 +237,7 @@ def _command(given: Mapping[str, Any]) -> Command:
         over=cast(Literal["sum"], given.get("over", "sum")),
         repeats=given.get("repeats", 1),
         environment={str(name): str(text) for name, text in given.get("environment", {}).items()},
-        memory_limit=spec.bytes_of(given.get("memory_limit")),
+        limits=spec.limits_table(given.get("limits")) or None,
         empty=given.get("empty", False),
     )
 

@@ -43,7 +43,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "over": (str,),
     "repeats": (int,),
     "environment": (dict,),
-    "memory_limit": (int, str),
+    "limits": (dict, list, tuple, str),
     "empty": (bool,),
     "budget": (str, int, list, tuple),
     "eval_timeout": (str, int, float),
@@ -57,7 +57,6 @@ KEYS: dict[str, tuple[type, ...]] = {
 """The settings a job may have, and the types their values may be."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -185,14 +184,21 @@ def eval_timeout_of(given: str | float | None) -> float | str | None:
     return float(match.group(1)) * _UNITS[match.group(2) or "s"]
 
 
-def bytes_of(given: str | int | None) -> int | None:
-    """Bytes from 500000000, "500M" or "2G"."""
-    if given is None or isinstance(given, int):
-        return given
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", given.strip(), re.IGNORECASE)
-    if match is None:
-        raise ProblemError(f"memory_limit: bytes, or 500M or 2G, are expected, got {given!r}")
-    return int(float(match.group(1)) * _SIZES[match.group(2).upper()])
+def limits_table(given: Any) -> dict[str, Any]:
+    """{name: amount} from a table, or from "name=amount" texts.
+
+    Raises:
+        ProblemError: a text without an amount, or a name that comes twice.
+    """
+    if isinstance(given, Mapping):
+        return dict(given)
+    result: dict[str, Any] = {}
+    for text in [given] if isinstance(given, str) else given or ():
+        name, sign, amount = str(text).partition("=")
+        if not sign or name.strip() in result:
+            raise ProblemError(f"limits: name=amount is expected, each name once (memory=2GB), got {text!r:.60}")
+        result[name.strip()] = amount.strip()
+    return result
 
 
 def words_of(given: Any) -> Sequence[str]:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -17,8 +16,10 @@ from time import perf_counter
 
 from ...core.errors import EvaluatorError
 from ...core.evaluator import Job, Outcomes
+from ...core.limits import Limits
+from ._limits import NAMES
 from ._tree import require_linux
-from ._wire import UNKNOWN_EXIT, Journal, Receiver, pieces
+from ._wire import UNKNOWN_EXIT, Journal, Receiver, new_sign, pieces
 from ._worker import DONE, EXTRA, LOST, READY, REPORT
 
 _START_S = 120.0
@@ -49,8 +50,16 @@ class Supervisor:
     payload: the pickled target, shared with the workers as memory without a name.
     """
 
-    def __init__(self, payload: bytes, objectives: int, threads: int | None, preload: Sequence[str]) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        objectives: int,
+        threads: int | None,
+        preload: Sequence[str],
+        limits: Limits | None = None,
+    ) -> None:
         require_linux("evaluator 'process'")
+        self.limits = limits
         self._objectives = objectives
         self._threads = threads
         self._preload = list(preload)
@@ -79,19 +88,36 @@ class Supervisor:
                 env=environment,
             )
         path = [os.path.abspath(item) if item else os.getcwd() for item in sys.path]
-        self._control.send(json.dumps({"path": path, "preload": self._preload, "parent": os.getpid()}).encode())
+        limits = None if self.limits is None else self.limits.given()
+        settings = {"path": path, "preload": self._preload, "parent": os.getpid(), "limits": limits}
+        try:
+            self._control.send(json.dumps(settings).encode())
+        except OSError:
+            raise EvaluatorError(f"the supervisor of the worker processes {self.ending()}") from None
 
     @property
     def pid(self) -> int:
         """The supervisor's own."""
         return self._process.pid
 
+    def ending(self) -> str:
+        """How the supervisor ended, for people."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        code = self._process.returncode
+        if code is None:
+            return "does not answer"
+        if code < 0:
+            return f"was killed by signal {-code}"
+        return f"ended with exit code {code} (see stderr); can {sys.executable} start in this environment?"
+
     def start_worker(self) -> Remote:
         """A new worker; it loads the target by itself while the first job is on its way."""
         self._count += 1
         journal, descriptor = Journal.create(self._objectives)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        order = b"s%d" % self._count
+        sign = new_sign()
+        order = b"s%d %s" % (self._count, sign.hex().encode())
         handed = [theirs.fileno(), descriptor, self._payload]
         try:
             try:
@@ -105,7 +131,7 @@ class Supervisor:
             theirs.close()
             os.close(descriptor)
         ours.setblocking(False)
-        return Remote(self._count, ours, journal)
+        return Remote(self._count, ours, journal, sign, self)
 
     def _hand(self, order: bytes, descriptors: list[int]) -> None:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
@@ -161,12 +187,14 @@ class Remote:
     Its reader stays registered between jobs (adding and removing one costs 14 us), and moves when the loop is another.
     """
 
-    def __init__(self, ident: int, channel: socket.socket, journal: Journal) -> None:
+    def __init__(self, ident: int, channel: socket.socket, journal: Journal, sign: bytes, by: Supervisor) -> None:
         self.ident = ident
         self.name = ""
         self.journal = journal
+        self._by = by
+        self._sign = sign
         self._channel = channel
-        self._receiver = Receiver(channel)
+        self._receiver = Receiver(channel, sign)
         self._extras: list[bytes] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._job: Job | None = None
@@ -239,7 +267,7 @@ class Remote:
         self._loop = None
 
     async def _send(self, loop: asyncio.AbstractEventLoop, message: bytes) -> None:
-        for piece in pieces(message):
+        for piece in pieces(message, self._sign):
             try:
                 self._channel.send(piece)
             except BlockingIOError:  # its buffer is full: a long message
@@ -281,7 +309,7 @@ class Remote:
             done.set_result(result)
 
     def _answer(self, message: bytes) -> None:
-        number, step, values = pickle.loads(message[1:])  # noqa: S301 (from our own worker)
+        number, step, values = json.loads(message[1:])
         report = None if self._job is None else self._job.report
         stop: bool | None = False if report is None else report(number, step, values)
         if stop is not None:  # None: the word comes later, from elsewhere
@@ -290,7 +318,8 @@ class Remote:
     def answer(self, stop: bool) -> None:
         """Give the objective that reported, and waits, the word."""
         with contextlib.suppress(ConnectionError):
-            self._channel.send(b"\x00" + (b"1" if stop else b"0"))
+            for piece in pieces(b"1" if stop else b"0", self._sign):
+                self._channel.send(piece)
 
     def outcomes(self, constrained: bool) -> Outcomes:
         """The rows finished so far."""
@@ -310,11 +339,18 @@ class Remote:
                     with contextlib.suppress(LostTarget):
                         await self._done
 
+    def failure(self) -> str:
+        """The error of the row that a worker ended in."""
+        which, found = self.journal.excess
+        if which and self._by.limits is not None:
+            return self._by.limits.reached(NAMES[which - 1], found)
+        return f"WorkerDied: the process that evaluated this point ended: {self.ending()}"
+
     def ending(self) -> str:
         """How the worker ended, for people."""
         status = self.journal.state[2]
         if status == UNKNOWN_EXIT:
-            return "its supervisor was killed"
+            return f"its supervisor {self._by.ending()}"
         if status >= 0:
             return f"it exited with code {status} (os._exit, or a library that ended the process)"
         try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import traceback
+from collections import deque
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from ...core.evaluator import Job, Outcomes
 from ...core.target import Target
 
 _FRAMES = 4
+_LONGEST = 4_000
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _HERE = (__file__.rpartition("/")[0] + "/",)
 
 
@@ -99,8 +104,10 @@ def row_of(target: Target, raw: Any) -> Row:
     try:
         reading = target.read(raw)
     except ObjectiveError as error:
-        return failed(target, f"{type(error).__name__}: {error}")
-    except Exception as error:  # an object whose __float__ or comparison raises
+        return failed(target, readable(f"{type(error).__name__}: {error}"))
+    except BaseException as error:  # an object whose __float__ or comparison raises, whatever it raises
+        if isinstance(error, KeyboardInterrupt):
+            raise
         return failed(target, describe(error))
     return Row(Status.DONE, reading.values, reading.violation, reading.components)
 
@@ -137,11 +144,32 @@ def finish(row: Row, context: Context) -> Row:
 
 
 def describe(error: BaseException) -> str:
-    """ "Type: message", then the last frames inside the objective, innermost last."""
-    head = "".join(traceback.format_exception_only(type(error), error)[-1:]).strip() or type(error).__name__
-    frames = [item for item in traceback.extract_tb(error.__traceback__) if not item.filename.startswith(_HERE)]
-    lines = [f"  {item.filename}:{item.lineno} in {item.name}: {item.line}" for item in frames[-_FRAMES:]]
-    return "\n".join([head, *lines])
+    """ "Type: message", then the last frames inside the objective, innermost last.
+
+    Bounded (4,000 characters, the middle is dropped), and writable: no lone surrogates, no control characters but line
+    ends.
+    """
+    try:
+        head = "".join(traceback.format_exception_only(type(error), error)[-1:]).strip()
+    except BaseException:  # its text, its notes, its type's name: all of it is the objective's
+        head = ""
+    last: deque[tuple[FrameType, int]] = deque(maxlen=_FRAMES)
+    step = error.__traceback__
+    while step is not None:
+        if not step.tb_frame.f_code.co_filename.startswith(_HERE):
+            last.append((step.tb_frame, step.tb_lineno))
+        step = step.tb_next
+    frames = traceback.StackSummary.extract(iter(last))
+    lines = [f"  {item.filename}:{item.lineno} in {item.name}: {item.line}" for item in frames]
+    return "\n".join([readable(head or type.__repr__(type(error))), *map(readable, lines)])
+
+
+def readable(text: str) -> str:
+    """Text from an objective, as it may be shown and stored."""
+    if len(text) > _LONGEST:
+        dropped = len(text) - _LONGEST
+        text = f"{text[: _LONGEST // 2]}[... {dropped} characters dropped ...]{text[-_LONGEST // 2 :]}"
+    return _UNREADABLE.sub(lambda found: found.group().encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def opened(target: Target | None) -> Target:

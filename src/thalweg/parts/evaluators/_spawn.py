@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...core.errors import CommandError
+from ...core.limits import Limits
 from ...core.program import Finished, Step
+from ._limits import EVERY_S, Watch, cpu_rlimit, rlimits
 from ._tree import MARKER, environment, kill_tree, new_marker
 
 KEPT = 64 * 1024
@@ -29,6 +31,10 @@ _SAMPLES_S = (0.002, 0.01, 0.03, 0.1, 0.25)
 
 class Cancelled(Exception):
     """The evaluation was cancelled; nothing of its process tree is left."""
+
+
+class LimitReached(CommandError):
+    """The step used more than its limits allow; nothing of its process tree is left."""
 
 
 class Cancel:
@@ -85,10 +91,10 @@ class Bounded:
 
 @dataclass(slots=True)
 class Surroundings:
-    """What a process is given. memory_limit: address space of each process, bytes."""
+    """What a process is given."""
 
     environment: dict[str, str]
-    memory_limit: int | None = None
+    limits: Limits | None = None
 
 
 def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
@@ -96,6 +102,7 @@ def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
 
     Raises:
         CommandError: it could not be started; the message says why.
+        LimitReached: it used too much.
         Cancelled: `cancel` was requested; its whole tree is dead by then.
     """
     if cancel.requested:
@@ -112,7 +119,11 @@ def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
             os.set_blocking(pipe.fileno(), False)
             streams[pipe.fileno()] = kept
     try:
-        sampled = _attend(process.pid, before, streams, cancel)
+        watch = None
+        if around.limits is not None:
+            _confine(process, around.limits, before, marker)
+            watch = Watch(process.pid, around.limits, before, marker) if around.limits.watched else None
+        sampled = _attend(process.pid, before, streams, cancel, watch)
     except BaseException:
         kill_tree(process.pid, marker=marker)
         _reap(process)
@@ -126,11 +137,14 @@ def run(step: Step, around: Surroundings, cancel: Cancel) -> Finished:
     used = _reap(process)
     if cancel.requested:
         raise Cancelled
+    cpu_s = used.ru_utime + used.ru_stime
+    if around.limits is not None and around.limits.cpu_s is not None and cpu_s > around.limits.cpu_s:
+        raise LimitReached(around.limits.reached("cpu_s", cpu_s))  # it ended between two looks
     return Finished(
         step,
         process.returncode,
         time.perf_counter() - began,
-        used.ru_utime + used.ru_stime,
+        cpu_s,
         _peak(used.ru_maxrss, footprint, sampled),
         out.text(),
         err.text(),
@@ -157,11 +171,27 @@ def _start(step: Step, around: Surroundings, marker: str) -> subprocess.Popen[by
             )
         except (OSError, ValueError) as error:
             raise CommandError(f"cannot start {step.argv[0]!r}: {_reason(error)}") from None
-    if around.memory_limit is not None:
-        limit = (around.memory_limit, around.memory_limit)
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            resource.prlimit(process.pid, resource.RLIMIT_AS, limit)
     return process
+
+
+def _confine(process: subprocess.Popen[bytes], limits: Limits, before: set[str], marker: str) -> None:
+    """Set the kernel's limits from outside (nothing of ours runs between fork and exec), also for what the program has
+    started in the first moments."""
+    wanted = rlimits(limits) | cpu_rlimit(limits)
+    try:
+        for kind, bounds in wanted.items():
+            resource.prlimit(process.pid, kind, bounds)
+        if wanted:
+            for name in Watch(process.pid, limits, set(before), marker).members():
+                for kind, bounds in wanted.items():
+                    resource.prlimit(int(name), kind, bounds)
+    except ProcessLookupError:  # it has ended already
+        return
+    except PermissionError:
+        raise CommandError(
+            f"limits cannot be set for {process.args[0]!r}, which runs as another user; "  # type: ignore[index]
+            "give limits to programs that run as yourself"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
@@ -175,7 +205,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _attend(pid: int, before: set[str], streams: dict[int, Bounded], cancel: Cancel) -> int:
+def _attend(pid: int, before: set[str], streams: dict[int, Bounded], cancel: Cancel, watch: Watch | None = None) -> int:
     """Drain until the process ends or `cancel` asks; the largest peak memory seen meanwhile, in kilobytes.
 
     The end is the process's own (a pidfd), not the end of its output: a grandchild may hold a pipe open for ever.
@@ -192,8 +222,11 @@ def _attend(pid: int, before: set[str], streams: dict[int, Bounded], cancel: Can
             ready = [descriptor for descriptor, _ in poll.poll(max(0.0, wait) * 1000 + 0.5)]
             if time.monotonic() - began >= due:
                 sampled = max(sampled, _high_water(pid, before))
+                if watch is not None and (excess := watch.excess()) is not None:
+                    raise LimitReached(watch.limits.reached(*excess))
                 samples += 1
-                due = time.monotonic() - began + _SAMPLES_S[min(samples, len(_SAMPLES_S) - 1)]
+                pause = _SAMPLES_S[min(samples, len(_SAMPLES_S) - 1)]
+                due = time.monotonic() - began + (pause if watch is None else min(pause, EVERY_S))
             if cancel.descriptor in ready or cancel.requested:
                 raise Cancelled
             for descriptor in ready:

@@ -5,10 +5,13 @@ worker needs, and forks workers in milliseconds. It is the nearest subreaper of 
 leaves behind becomes the supervisor's child, which proves whose it is, and is ended. The user's own process adopts
 nobody.
 
-Orders come as packets on a control socket: "s" + id with three descriptors (channel, journal, payload) starts a worker,
-"k" + id ends one, "q" is the last. When a worker has ended and nothing of it is left, its exit status is in its journal
-and the last holder of its channel closes it, which the parent sees. When the parent is gone, or has quit, workers get a
-moment to leave by themselves; then all that is left is killed, and the supervisor goes too.
+Orders come as packets on a control socket: "s" + id + the worker's sign with three descriptors (channel, journal,
+payload) starts a worker, "k" + id ends one, "q" is the last. When a worker has ended and nothing of it is left, its
+exit status is in its journal and the last holder of its channel closes it, which the parent sees. When the parent is
+gone, or has quit, workers get a moment to leave by themselves; then all that is left is killed, and the supervisor goes
+too.
+
+It also looks after limits: it is another process, so it gets to look whatever an objective does to its interpreter.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.limits import Limits, limits_of
+from ._limits import EVERY_S, NAMES, Watch
 from ._tree import become_subreaper, kill_tree
-from ._wire import note_exit
+from ._wire import note_exit, note_limit, running_row
 
 _GRACE_S = 0.3
 
@@ -37,6 +42,7 @@ class _Charge:
     pid: int
     channel: socket.socket
     journal: int
+    watch: Watch | None
 
 
 def main(control: socket.socket, settings: dict[str, Any]) -> None:
@@ -50,7 +56,7 @@ def main(control: socket.socket, settings: dict[str, Any]) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # the workers share these pages
-    supervisor = _Supervisor(control, settings["parent"])
+    supervisor = _Supervisor(control, settings["parent"], limits_of(settings.get("limits")))
     try:
         supervisor.serve()
     finally:
@@ -58,8 +64,9 @@ def main(control: socket.socket, settings: dict[str, Any]) -> None:
 
 
 class _Supervisor:
-    def __init__(self, control: socket.socket, parent: int) -> None:
+    def __init__(self, control: socket.socket, parent: int, limits: Limits | None) -> None:
         self.control = control
+        self.limits = limits
         self.charges: dict[int, _Charge] = {}
         self.waker, waker = socket.socketpair()
         self.wake_end = waker
@@ -81,8 +88,11 @@ class _Supervisor:
         for descriptor in (self.control.fileno(), self.waker.fileno(), self.parent):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
+        watched = self.limits is not None and self.limits.watched
         while not self.leaving:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(1000 * EVERY_S if watched else None)}
+            if watched:
+                self.look()
             if self.parent in ready:
                 break
             if self.waker.fileno() in ready:
@@ -106,25 +116,38 @@ class _Supervisor:
             return False
         if not packet or packet == b"q":
             return False
-        ident = int(packet[1:])
+        words = packet[1:].split()
+        ident = int(words[0])
         if packet[:1] == b"s":
-            self.start(ident, *descriptors)
+            self.start(ident, bytes.fromhex(words[1].decode()), *descriptors)
         elif ident in self.charges:
             kill_tree(self.charges[ident].pid)
             self.reap()
         return True
 
-    def start(self, ident: int, channel_descriptor: int, journal: int, payload: int) -> None:
+    def look(self) -> None:
+        """End the workers whose running row has reached a limit."""
+        for charge in self.charges.values():
+            row = running_row(charge.journal)
+            excess = None if row is None or charge.watch is None else charge.watch.excess(row)
+            if excess is not None and running_row(charge.journal) == row:
+                note_limit(charge.journal, 1 + NAMES.index(excess[0]), excess[1])
+                kill_tree(charge.pid)  # SIGCHLD wakes us to reap it
+
+    def start(self, ident: int, sign: bytes, channel_descriptor: int, journal: int, payload: int) -> None:
         channel = socket.socket(fileno=channel_descriptor)
         me = os.getpid()
+        watched = self.limits is not None and self.limits.watched
+        before = {name for name in os.listdir("/proc") if name.isdigit()} if watched else set()
         pid = os.fork()
         if pid == 0:
             self._shed()
-            from ._worker import live
+            from ._worker import Wire, live
 
-            live(channel, journal, payload, me)
+            live(Wire(channel, sign), journal, payload, me, self.limits)
         os.close(payload)
-        self.charges[ident] = _Charge(pid, channel, journal)
+        watch = Watch(pid, self.limits, before) if watched and self.limits is not None else None
+        self.charges[ident] = _Charge(pid, channel, journal, watch)
 
     def _shed(self) -> None:
         """In a fresh worker: let go of everything that is not its own."""

@@ -1,18 +1,22 @@
 """What travels between this process, the supervisor and a worker: packets on a socket, and a journal in shared memory.
 
 Packets (SOCK_SEQPACKET keeps their borders, so a dying writer never leaves half of one): a message is cut into pieces,
-each led by one byte that says whether more follow. Both ends are our own processes, the socket has no name.
+each led by the worker's sign (random bytes: what an objective writes into a descriptor that it believes to be its own
+has none, and is left aside) and a byte that says whether more follow. Both ends are our own processes, the socket has
+no name. What a worker says is JSON: nothing that comes from an evaluation is ever unpickled.
 
-Journal: a header, one record per row, and a log of pickled extras (named results, errors). A worker writes a record
+Journal: a header, one record per row, and a log of extras (named results, errors). A worker writes a record
 before it raises the count of finished rows, so when it is killed at any instruction, the rows before are complete.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import pickle
+import secrets
 import socket
 import struct
 from collections.abc import Iterator
@@ -26,35 +30,46 @@ from ._chunks import MOST
 from ._rows import Row
 
 PIECE = 60_000
+_SIGN = 8
+_LEAD = _SIGN + 1
 _MORE, _LAST = b"\x01", b"\x00"
 
-_HEADER = struct.Struct("qqqqd")  # started, finished, log bytes, exit status, when the running row began
+# started, finished, log bytes, exit status, when the running row began, which limit was reached (from 1), by how much
+_HEADER = struct.Struct("qqqqdqd")
 _RUNNING = struct.Struct("q")
 _BEGAN = struct.Struct("d")
 _EXIT_AT = 24
+_LIMIT = struct.Struct("qd")
+_LIMIT_AT = 40
 _ROWS_AT = 64
 _LOG_BYTES = 1 << 20
 _LENGTH = struct.Struct("q")
 UNKNOWN_EXIT = -(1 << 40)
 
 
-def pieces(message: bytes) -> Iterator[bytes]:
+def new_sign() -> bytes:
+    """What a worker's packets begin with."""
+    return secrets.token_bytes(_SIGN)
+
+
+def pieces(message: bytes, sign: bytes) -> Iterator[bytes]:
     """The packets of a message."""
     last = max(0, (len(message) - 1) // PIECE)
     for index in range(last + 1):
-        yield (_LAST if index == last else _MORE) + message[index * PIECE : (index + 1) * PIECE]
+        yield sign + (_LAST if index == last else _MORE) + message[index * PIECE : (index + 1) * PIECE]
 
 
 class Receiver:
-    """Puts packets together again."""
+    """Puts packets together again; packets without the sign are not ours."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, sign: bytes) -> None:
         self.channel = channel
+        self._sign = sign
         self._parts: list[bytes] = []
         self._buffer = bytearray(PIECE + 16)
 
     def receive(self) -> bytes | None:
-        """The next message; b"" when the other end is gone; None when only a piece came.
+        """The next message; b"" when the other end is gone; None when only a piece came, or nothing of ours.
 
         Raises:
             BlockingIOError: nothing there, on a non-blocking socket.
@@ -63,13 +78,16 @@ class Receiver:
             count = self.channel.recv_into(self._buffer)
         except ConnectionError:
             return b""
-        packet = bytes(self._buffer[:count])
-        if not packet:
+        if not count:
             return b""
-        if packet[:1] == _LAST and not self._parts:
-            return packet[1:]
-        self._parts.append(packet[1:])
-        if packet[:1] == _MORE:
+        packet = bytes(self._buffer[:count])
+        if packet[:_SIGN] != self._sign or count < _LEAD:
+            return None
+        last, rest = packet[_SIGN:_LEAD] == _LAST, packet[_LEAD:]
+        if last and not self._parts:
+            return rest
+        self._parts.append(rest)
+        if not last:
             return None
         whole = b"".join(self._parts)
         self._parts.clear()
@@ -123,7 +141,7 @@ class Journal:
     def reset(self, now: float = 0.0) -> None:
         """Before a job is sent (at `time.perf_counter()` = now)."""
         self._log_used = 0
-        _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, now)
+        _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, now, 0, 0.0)
 
     def begin(self, row: int, now: float) -> None:
         """The worker begins row `row` (at `time.perf_counter()` = now, one clock for all processes)."""
@@ -141,7 +159,7 @@ class Journal:
         )
         spill = None
         if row.components is not None or row.error is not None:
-            spill = self._note(pickle.dumps((index, row.components, row.error), protocol=5))
+            spill = self._note(json.dumps((index, row.components, row.error)).encode())
         if spill is None:
             self.finished(index)
         return spill
@@ -164,8 +182,14 @@ class Journal:
     @property
     def state(self) -> tuple[int, int, int, float]:
         """(rows started, rows finished, exit status, when the last started row began)."""
-        started, finished, _, status, began = _HEADER.unpack_from(self._memory, 0)
+        started, finished, _, status, began, _, _ = _HEADER.unpack_from(self._memory, 0)
         return started, finished, status, began
+
+    @property
+    def excess(self) -> tuple[int, float]:
+        """(the number of the limit that was reached, from 1, or 0; what was found)."""
+        which, found = _LIMIT.unpack_from(self._memory, _LIMIT_AT)
+        return which, found
 
     def outcomes(self, constrained: bool, extras: list[bytes], worker: str) -> Outcomes:
         """The finished rows. extras: those that were sent."""
@@ -175,7 +199,7 @@ class Journal:
             table[:, 3:], table[:, 0].astype(np.int8), table[:, 1], table[:, 2] if constrained else None, worker=worker
         )
         for extra in [*extras, *self._notes()]:
-            index, components, error = pickle.loads(extra)  # noqa: S301 (from our own worker)
+            index, components, error = json.loads(extra)
             if index >= finished:
                 continue
             if components is not None:
@@ -203,6 +227,18 @@ def note_exit(descriptor: int, status: int) -> None:
     """The supervisor writes how a worker ended into its journal."""
     with contextlib.suppress(OSError):
         os.pwrite(descriptor, _RUNNING.pack(status), _EXIT_AT)
+
+
+def running_row(descriptor: int) -> tuple[int, float] | None:
+    """Which row a worker is in, for those who hold its journal only; None: none."""
+    started, finished, _, _, began, _, _ = _HEADER.unpack(os.pread(descriptor, _HEADER.size, 0))
+    return (started, began) if started > finished else None
+
+
+def note_limit(descriptor: int, which: int, found: float) -> None:
+    """The supervisor writes which limit (from 1) a worker reached into its journal."""
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, _LIMIT.pack(which, found), _LIMIT_AT)
 
 
 def append_failure(outcomes: Outcomes, error: str, seconds: float) -> Outcomes:

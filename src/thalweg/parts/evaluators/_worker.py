@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import pickle
 import random
+import resource
 import signal
 import socket
 import sys
@@ -18,7 +19,9 @@ import numpy as np
 
 from ...core.context import Context
 from ...core.evaluator import Job
+from ...core.limits import Limits
 from ...core.target import Target
+from ._limits import rlimits
 from ._rows import Row, call, context_of, describe
 from ._tree import become_subreaper, die_with_parent
 from ._wire import Journal, Receiver, loads, pieces, unpack_job
@@ -26,15 +29,29 @@ from ._wire import Journal, Receiver, loads, pieces, unpack_job
 READY, LOST, DONE, REPORT, EXTRA = b"r", b"e", b"d", b"p", b"x"
 
 
-def live(channel: socket.socket, journal_descriptor: int, payload_descriptor: int, supervisor: int) -> None:
+class Wire:
+    """A worker's end of its channel. sign: what its packets begin with."""
+
+    def __init__(self, channel: socket.socket, sign: bytes) -> None:
+        self.channel = channel
+        self.sign = sign
+        self.receiver = Receiver(channel, sign)
+
+    def send(self, message: bytes) -> None:
+        """Send it, in pieces."""
+        for piece in pieces(message, self.sign):
+            self.channel.send(piece)
+
+
+def live(wire: Wire, journal_descriptor: int, payload_descriptor: int, supervisor: int, limits: Limits | None) -> None:
     """The whole life of a freshly forked worker; never returns.
 
-    channel: packets from and to the parent.  supervisor: pid of the process that forked it.
+    wire: packets from and to the parent.  supervisor: pid of the process that forked it.
     """
     code = 1
     try:
         _settle_in(supervisor)
-        code = _serve(channel, journal_descriptor, payload_descriptor)
+        code = _serve(wire, journal_descriptor, payload_descriptor, limits)
     except BaseException:  # a fault of ours: the parent sees the end, people see the reason
         sys.excepthook(*sys.exc_info())
     finally:
@@ -73,19 +90,22 @@ def _flush() -> None:
             pass
 
 
-def _serve(channel: socket.socket, journal_descriptor: int, payload_descriptor: int) -> int:
+def _serve(wire: Wire, journal_descriptor: int, payload_descriptor: int, limits: Limits | None) -> int:
     try:
+        if limits is not None:
+            for which, bounds in rlimits(limits).items():
+                resource.setrlimit(which, bounds)
         target: Target = loads(_whole(payload_descriptor))
     except BaseException as error:
         kind = b"i" if isinstance(error, (ImportError, AttributeError)) else b"o"
-        _send(channel, LOST + kind + describe(error).encode(errors="replace"))
+        wire.send(LOST + kind + describe(error).encode(errors="replace"))
         return 0
     os.close(payload_descriptor)
     journal = Journal(journal_descriptor, len(target.problem.objectives))
     os.close(journal_descriptor)
-    worker = _Worker(channel, journal, target)
-    _send(channel, READY + b"%d" % os.getpid())
-    while message := worker.receiver.wait():
+    worker = _Worker(wire, journal, target, limits)
+    wire.send(READY + b"%d" % os.getpid())
+    while message := wire.receiver.wait():
         worker.run(message)
     worker.close()
     return 0
@@ -102,11 +122,6 @@ def _whole(descriptor: int) -> bytes:
     return bytes(found)
 
 
-def _send(channel: socket.socket, message: bytes) -> None:
-    for piece in pieces(message):
-        channel.send(piece)
-
-
 def _awaited(loop: asyncio.Runner, function: Any, *arguments: Any) -> Any:
     async def body() -> Any:
         return await function(*arguments)
@@ -115,9 +130,9 @@ def _awaited(loop: asyncio.Runner, function: Any, *arguments: Any) -> Any:
 
 
 class _Worker:
-    def __init__(self, channel: socket.socket, journal: Journal, target: Target) -> None:
-        self.channel = channel
-        self.receiver = Receiver(channel)
+    def __init__(self, wire: Wire, journal: Journal, target: Target, limits: Limits | None) -> None:
+        self.wire = wire
+        self.limits = limits
         self.journal = journal
         self.target = target
         self.pid = os.getpid()
@@ -144,12 +159,14 @@ class _Worker:
                 break
         journal.touch(now)
         _flush()
-        _send(self.channel, DONE)
+        self.wire.send(DONE)
 
     def _keep(self, index: int, row: Row, seconds: float) -> None:
+        if row.error is not None and self.limits is not None and (blamed := self.limits.blamed(row.error)):
+            row.error = f"{blamed}; {row.error}"
         spilled = self.journal.write(index, row, seconds)
         if spilled is not None:
-            _send(self.channel, EXTRA + spilled)
+            self.wire.send(EXTRA + spilled)
             self.journal.finished(index)
 
     def _context(self, job: Job, index: int, reports: bool) -> Context:
@@ -158,8 +175,8 @@ class _Worker:
     def _report(self, number: int, step: int, values: float | Mapping[str, float]) -> bool:
         """Tell the parent and wait for its word, so that a pruner's decision counts at the step it is about."""
         plain = {str(k): float(v) for k, v in values.items()} if isinstance(values, Mapping) else float(values)
-        _send(self.channel, REPORT + pickle.dumps((int(number), int(step), plain), protocol=5))
-        answer = self.receiver.wait()
+        self.wire.send(REPORT + json.dumps((int(number), int(step), plain)).encode())
+        answer = self.wire.receiver.wait()
         if not answer:
             raise SystemExit("the study is gone")
         return answer != b"0"

@@ -27,6 +27,7 @@ from ...core.program import Finished, Plan, Program, Step
 from ...core.target import Reading, Target
 from . import _spawn
 from ._orphans import OWNER, end_orphans, owner
+from ._rows import describe
 from ._tree import require_linux
 
 ALLOWED = (
@@ -156,12 +157,15 @@ class CommandEvaluator(Evaluator):
                 result.violations[row] = reading.violation
         except _spawn.Cancelled:
             pass
+        except _spawn.LimitReached as error:
+            result.statuses[row] = Status.FAILED
+            result.errors[row] = str(error)
         except (CommandError, ObjectiveError) as error:
             result.statuses[row] = Status.FAILED
             result.errors[row] = f"{type(error).__name__}: {error}"
-        except Exception as error:  # a Program of the user's own may raise anything: that is this trial's failure
+        except BaseException as error:  # a Program of the user's own may raise anything: that is this trial's failure
             result.statuses[row] = Status.FAILED
-            result.errors[row] = f"{type(error).__name__}: {error}"
+            result.errors[row] = describe(error)
         result.seconds[row] = sum(item.seconds for item in finished if item.step.measured)
         cast(list[Any], result.components).append(components)
 
@@ -171,7 +175,7 @@ class CommandEvaluator(Evaluator):
         folder = Path(tempfile.mkdtemp(prefix=f"thalweg-{number}-"))
         try:
             plan = self._program.plan(params, folder, number)
-            around = _spawn.Surroundings(self._environment | (plan.environment or {}), plan.memory_limit)
+            around = _spawn.Surroundings(self._environment | (plan.environment or {}), plan.limits)
             try:
                 self._steps([step for step in plan.steps if step.role != "cleanup"], around, cancel, finished)
                 return self._target.read(self._program.measure(plan, finished))
@@ -185,8 +189,10 @@ class CommandEvaluator(Evaluator):
         for step in steps:
             done = _spawn.run(step, around, cancel)
             finished.append(done)
-            if step.required and done.exit_code != 0:
-                raise CommandError(_how_it_failed(done))
+            if done.exit_code != 0 and step.required:
+                failure = _how_it_failed(done)
+                blamed = around.limits.blamed(f"{failure} {done.stderr[-_EXCERPT:]}") if around.limits else None
+                raise _spawn.LimitReached(f"{blamed}; {failure}") if blamed else CommandError(failure)
 
     @staticmethod
     def _clean_up(plan: Plan, around: _spawn.Surroundings, cancel: _spawn.Cancel) -> None:

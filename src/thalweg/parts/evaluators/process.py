@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -12,6 +12,7 @@ from typing import Any
 
 from ...core.errors import EvaluatorError
 from ...core.evaluator import Evaluator, Job, Outcomes
+from ...core.limits import Limits, limits_of
 from ...core.target import Target
 from ._chunks import MOST, ChunkSize
 from ._remote import LostTarget, Remote, Supervisor
@@ -46,12 +47,19 @@ class Process(Evaluator):
     max_rows: most rows per job (1: every evaluation by itself).
     blas_threads: threads of the linear algebra libraries in each worker; None leaves the environment as it is.
     preload: modules the workers find imported already (they are imported before the fork: none that starts threads).
+    limits: what an evaluation may use (`Limits`, or a table such as {"memory": "2GB", "cpu_s": 60}); one that reaches a
+    limit is ended with its worker, and fails. Memory counts what a worker holds, also from evaluations before.
     """
 
     killable = True
 
     def __init__(
-        self, workers: int = 2, max_rows: int = MOST, blas_threads: int | None = 1, preload: Sequence[str] = ()
+        self,
+        workers: int = 2,
+        max_rows: int = MOST,
+        blas_threads: int | None = 1,
+        preload: Sequence[str] = (),
+        limits: Limits | Mapping[str, Any] | None = None,
     ) -> None:
         self._workers = check_workers(workers, "process")
         self._chunks = ChunkSize(most=max_rows)
@@ -59,6 +67,7 @@ class Process(Evaluator):
             check_workers(blas_threads, "process (blas_threads)")
         self._threads = blas_threads
         self._preload = [preload] if isinstance(preload, str) else list(preload)
+        self._limits = limits_of(limits)
         self._target: Target | None = None
         self._supervisor: Supervisor | None = None
         self._idle: list[Remote] = []
@@ -90,7 +99,7 @@ class Process(Evaluator):
         self._target = target
 
     def _launch(self, target: Target, payload: bytes) -> None:
-        supervisor = Supervisor(payload, len(target.problem.objectives), self._threads, self._preload)
+        supervisor = Supervisor(payload, len(target.problem.objectives), self._threads, self._preload, self._limits)
         first = supervisor.start_worker()
         try:
             first.wait_ready()
@@ -152,11 +161,10 @@ class Process(Evaluator):
                 self._chunks.observe(outcomes)
                 return outcomes
             started, done, _status, began = remote.journal.state
-            ending = remote.ending()
+            error_text, ending = remote.failure(), remote.ending()
             prepared.remote = None
             remote.close()
             if started > done:
-                error_text = f"WorkerDied: the process that evaluated this point ended: {ending}"
                 return append_failure(outcomes, error_text, max(0.0, perf_counter() - began))
             if done:
                 return outcomes
