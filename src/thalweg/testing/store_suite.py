@@ -2,65 +2,27 @@
 
     @pytest.mark.parametrize("check", CHECKS)
     def test_my_store(check, tmp_path):
-        CHECKS[check](lambda: MyStore(tmp_path / "x"))
+        CHECKS[check](lambda **options: MyStore(tmp_path / "x", **options))
 
 Each check gets a function that gives a store at the same place every time it is called: what is durable is there again
-after `close`. Failures are AssertionErrors. `thalweg.testing.store_machine` drives a store at random against a model.
+after `close`. options: lease_s and clock, where silence is what is tested.
+Failures are AssertionErrors. `thalweg.testing.store_machine` drives a store at random against a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..core.batch import Status
-from ..core.choices import Choice
 from ..core.errors import StoreError
-from ..core.parameter import Float, Integer
-from ..core.space import Space
-from ..core.store import Entry, Finishing, Opening, Store, digest
+from ..core.store import Entry, Finishing, digest
+from .store_base import INF, NAN, Make, finishing_of, make_space, opening_of, refused
+from .store_members import MEMBER_CHECKS
 
-Make = Callable[[], Store]
-INF, NAN = float("inf"), float("nan")
-
-
-def make_space() -> Space:
-    """A space with a float, an integer, and a choice that a conditional parameter hangs on."""
-    return Space(
-        {
-            "rate": Float(1e-4, 1e-1, log=True),
-            "depth": Integer(1, 12),
-            "kind": Choice(["a", "b"]),
-            "momentum": Float(0.0, 1.0, when="kind == 'b'"),
-        }
-    )
-
-
-def opening_of(count: int, seed: int = 0, space: Space | None = None, **columns: Any) -> Opening:
-    """`count` random points, tickets 0 .. count - 1."""
-    space = space or make_space()
-    _, reals, active = space.resolve(space.sample(count, np.random.default_rng(seed)))
-    return Opening(space, np.arange(count, dtype=np.int64), reals, active, **columns)
-
-
-def finishing_of(numbers: Sequence[int], values: Any = None, status: int = Status.DONE, **columns: Any) -> Finishing:
-    """Results of `numbers`; by default value i + 0.5 for number i."""
-    rows = np.asarray(numbers, dtype=np.int64)
-    given = rows[:, None] + 0.5 if values is None else np.asarray(values, dtype=np.float64).reshape(len(rows), -1)
-    statuses, seconds = np.full(len(rows), status, dtype=np.int8), np.full(len(rows), 0.25)
-    return Finishing(rows, given.astype(np.float64), statuses, seconds, **columns)
-
-
-def _refused(call: Callable[[], object], *words: str) -> None:
-    message = None
-    try:
-        call()
-    except StoreError as error:
-        message = str(error)
-    assert message is not None, f"a StoreError expected (with {words}), none came"
-    assert all(word in message for word in words), f"the message lacks one of {words}: {message}"
+__all__ = ["CHECKS", "Make", "finishing_of", "make_space", "opening_of"]
 
 
 def create_is_idempotent(make: Make) -> None:
@@ -83,10 +45,10 @@ def create_is_idempotent(make: Make) -> None:
 def open_names_near_ones(make: Make) -> None:
     """A study that is not there raises, and near names are listed."""
     store = make()
-    _refused(lambda: store.open("x"), "none yet")
+    refused(lambda: store.open("x"), "none yet")
     store.create("compress", {}, "f")
-    _refused(lambda: store.open("compres"), "'compres'", "did you mean 'compress'")
-    _refused(lambda: store.delete("zzz"), "'compress'")
+    refused(lambda: store.open("compres"), "'compres'", "did you mean 'compress'")
+    refused(lambda: store.delete("zzz"), "'compress'")
     store.close()
 
 
@@ -223,11 +185,11 @@ def wrong_results_are_refused(make: Make) -> None:
         store.append(study, finishing)
         store.since(study)
 
-    _refused(lambda: append(finishing_of([0, 9])), "9", "never opened")
-    _refused(lambda: append(finishing_of([0], status=Status.RUNNING)), "trial 0", "final")
+    refused(lambda: append(finishing_of([0, 9])), "9", "never opened")
+    refused(lambda: append(finishing_of([0], status=Status.RUNNING)), "trial 0", "final")
     store.release(study, [1])
-    _refused(lambda: append(finishing_of([0, 1, 2])), "1", "released")
-    _refused(lambda: store.add(study, opening_of(2), finishing_of([0])), "1 for 2")
+    refused(lambda: append(finishing_of([0, 1, 2])), "1", "released")
+    refused(lambda: store.add(study, opening_of(2), finishing_of([0])), "1 for 2")
     assert {trial.status for trial in store.since(study)[0]} == {0}, "a refused batch leaves no trace"
     store.append(study, finishing_of([0]))
     assert store.since(study)[0][0].status == Status.DONE, "the store goes on"
@@ -323,7 +285,7 @@ def snapshots_are_replaced(make: Make) -> None:
     store.snapshot(study, {"new": 1}, 9)
     store.snapshot(study, {"old": 1}, 8)
     assert store.restore(study) == ({"new": 1}, 9)
-    _refused(lambda: store.snapshot(study, {"bad": object()}, 10), "object")
+    refused(lambda: store.snapshot(study, {"bad": object()}, 10), "object")
     store.close()
 
 
@@ -338,7 +300,7 @@ def everything_survives_reopening(make: Make) -> None:
     store.snapshot(study, {"s": 1}, 1)
     trials, version = store.since(study)
     store.close()
-    _refused(lambda: store.since(study), "closed")
+    refused(lambda: store.since(study), "closed")
     store = make()
     assert store.names() == ["demo"] and store.open("demo").spec == {"x": 1}
     again, same = store.since(study)
@@ -369,5 +331,5 @@ CHECKS: dict[str, Callable[[Make], None]] = {
         snapshots_are_replaced,
         everything_survives_reopening,
     )
-}
+} | MEMBER_CHECKS
 """Every check, by name."""

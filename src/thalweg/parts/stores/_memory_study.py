@@ -211,7 +211,11 @@ class MemoryStudy:
                 others.append({"number": number, "status": status, "values": body["values"]} | error)
         if ended:
             self.changed(token, sorted(ended))
-        lines = [("late", {"numbers": late}), ("duplicate", {"numbers": same}), ("conflict", {"answers": others})]
+        lines: list[tuple[str, dict[str, Any]]] = [
+            ("late", {"numbers": late}),
+            ("duplicate", {"numbers": same}),
+            ("conflict", {"answers": others}),
+        ]
         return refused, [Entry(kind, body, by=by) for kind, body in lines if next(iter(body.values()))]
 
     def changed(self, token: int | None, numbers: Sequence[int]) -> None:

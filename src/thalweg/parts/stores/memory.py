@@ -403,7 +403,9 @@ class MemoryStore(Store):
         with self._lock:
             for study in self._studies.values():
                 for place in study.places.values():
-                    place.gone = True
+                    if not place.gone:
+                        place.gone = True
+                        self._give_up(study, place.token)
 
     def _get(self, study: int) -> MemoryStudy:
         try:
