@@ -1,4 +1,4 @@
-"""What remembers: in memory, or in an SQLite file."""
+"""What remembers: in memory, in an SQLite file, or in a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ _HERE = __name__
 STORES: Mapping[str, str] = {
     "memory": f"{_HERE}.memory:MemoryStore",
     "sqlite": f"{_HERE}.sqlite:SQLiteStore",
+    "postgresql": f"{_HERE}.postgres:PostgresStore",
 }
 """The only list of stores, by the scheme of their address."""
 
 _FILE_ENDINGS = (".db", ".sqlite", ".sqlite3")
 _FORMS = (
-    "'memory', 'sqlite:///relative.db', 'sqlite:////absolute/path.db', a path that ends in .db or .sqlite, or a Store"
+    "'memory', 'sqlite:///relative.db', 'sqlite:////absolute/path.db', a path that ends in .db or .sqlite, "
+    "'postgresql://user:password@host/database', or a Store"
 )
 
 
@@ -28,11 +30,13 @@ def open_store(given: str | os.PathLike[str] | Store | None = None, **options: A
     """The store at an address.
 
     given: "memory" (also None), "sqlite:///relative.db", "sqlite:////absolute/path.db", a path that ends in .db,
-    .sqlite or .sqlite3, or a Store, which is given back as it is. options: the store's own, such as durability="fast".
+    .sqlite or .sqlite3, "postgresql://user:password@host:port/database?options" (also postgres://), or a Store, which
+    is given back as it is. options: the store's own, such as durability="fast".
 
     Raises:
         StoreError: no such kind of store (what is not there raises, it never stands for something else), or the file
             cannot be used.
+        MissingExtra: PostgreSQL's library is not installed.
     """
     if isinstance(given, Store):
         if options:
@@ -51,9 +55,7 @@ def open_store(given: str | os.PathLike[str] | Store | None = None, **options: A
             raise StoreError(f"a store is {_FORMS}; got {text!r}")
         return _make("sqlite", (text,), options)
     if scheme in ("postgresql", "postgres"):
-        raise StoreError(
-            f"PostgreSQL stores are not available yet ({text.partition('@')[2] or text}); use 'sqlite:///…'"
-        )
+        return _make("postgresql", (text,), options)
     if scheme == "sqlite":
         if not rest.startswith("/") or len(rest) == 1:
             raise StoreError(f"three slashes and a path expected, as in 'sqlite:///relative.db'; got {text!r}")

@@ -9,10 +9,10 @@ _FOLDER = Path(__file__).parent
 
 
 @cache
-def queries() -> dict[str, str]:
-    """Name -> statement, from `queries.sql` (a query begins at "-- name: its_name")."""
+def queries(file: str = "queries.sql") -> dict[str, str]:
+    """Name -> statement, from a file of this folder (a query begins at "-- name: its_name")."""
     found: dict[str, str] = {}
-    for block in (_FOLDER / "queries.sql").read_text(encoding="utf-8").split("-- name: ")[1:]:
+    for block in (_FOLDER / file).read_text(encoding="utf-8").split("-- name: ")[1:]:
         name, _, body = block.partition("\n")
         lines = [line for line in body.splitlines() if not line.startswith("--")]
         found[name.strip()] = "\n".join(lines).strip()
