@@ -33,9 +33,10 @@ from .core.stopping import StopRule
 from .core.store import Store
 from .core.strategy import Strategy
 from .core.trial import Trial
+from .engine.load import load
 from .engine.optimize import amaximize, aminimize, maximize, minimize
 from .engine.result import Result
-from .engine.study import Study, load
+from .engine.study import Study
 
 if TYPE_CHECKING:
     from .apps.programs.command import Command

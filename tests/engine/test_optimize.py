@@ -119,7 +119,7 @@ def test_objects_without_labels_are_named_before_a_file_is_made(tmp_path):
         ("sqlite:///{folder}/none/a.db", "mkdir -p"),
         ("sqlite://a.db", "three slashes"),
         ("/proc/a.db", "cannot be made"),
-        ("postgresql://u:secret@host/db", "not available"),
+        ("postgresql://u:secret@host.invalid/db", "check the host"),
     ],
 )
 def test_stores_that_cannot_be(tmp_path, store, text):

@@ -1,6 +1,7 @@
 import pytest
 
 import thalweg as tw
+from thalweg.engine.amend import rows_of
 from thalweg.engine.timing import Deadline
 
 
@@ -30,8 +31,8 @@ def test_only_promising_timeouts_are_tried_again_and_few():
     session, deadline = study.session, Deadline("auto")
 
     def again(x):
-        return deadline.retries(session.history, session.given([{"x": x}], "initial"))
+        return deadline.retries(session.history, rows_of(session, [{"x": x}], "initial"))
 
     assert not again(0.901) and not again(0.702)
     assert [again(0.011), again(0.0123), again(0.0132)] == [True, True, False]  # 2 % of 100
-    assert not Deadline(1).retries(session.history, session.given([{"x": 0.013}], "initial"))
+    assert not Deadline(1).retries(session.history, rows_of(session, [{"x": 0.013}], "initial"))

@@ -18,7 +18,7 @@ from .reading import opened
 @click.option("--output", "-o", type=click.File("w", lazy=True), default="-", help="A file (standard output).")
 def export(name: str, store: str, form: str, output: IO[str]) -> None:
     """Write the trials of study NAME, one a row: number, parameters, objectives and named results, status, error."""
-    from ..engine.study import load
+    from ..engine.load import load
 
     with opened(store) as found:
         rows = load(found, name).result.rows()

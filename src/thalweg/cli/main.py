@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export:export", "Write a study's trials as CSV or JSON."),
     "resume": ("resume:resume", "Go on with a tuning job where it was left."),
     "show": ("show:show", "List the studies of a store, or show one."),
+    "worker": ("worker:worker", "Work on a stored study until it is done, beside any number of others."),
     "tune": ("tune:tune", "Find the best parameters of a command-line program."),
 }
 """name -> ("module:function" in this folder, one line of help)."""

@@ -19,7 +19,7 @@ from .reading import opened
 def show(name: str | None, store: str, as_json: bool, explain: bool, plot: str | None) -> None:
     """List the studies of a store; with a NAME show what that study has found."""
     from ..apps.programs.stored import outcome_named
-    from ..engine.study import load
+    from ..engine.load import load
 
     with opened(store) as found:
         if name is None:

@@ -30,6 +30,7 @@ class ByHand:
     def ask(self, n: int) -> list[Trial]:
         """See `Study.ask`."""
         trials: list[Trial] = []
+        self._session.crew.look()
         for _ in range(_ROUNDS):
             if len(trials) >= n:
                 break
@@ -47,15 +48,47 @@ class ByHand:
                 trials.append(trial)
         return trials
 
+    @property
+    def pending(self) -> bool:
+        """Whether trials wait for an answer."""
+        return bool(self._asked)
+
+    def disown(self) -> None:
+        """Nobody waits for the answers any more: the strategy begins anew."""
+        for chunk in self._asked.values():
+            chunk.tickets = np.full(len(chunk), FOREIGN)
+
     def _opened(self, chunk: Chunk) -> Chunk | None:
-        if chunk.numbers[0] >= 0:  # opened by an earlier process
-            return chunk
-        return self._session.open(chunk, None)[0]
+        if chunk.lost:  # opened by an earlier process
+            return self._retaken(chunk)
+        return chunk if chunk.numbers[0] >= 0 else self._session.open(chunk, None)[0]
+
+    def _retaken(self, chunk: Chunk) -> Chunk | None:
+        session = self._session
+        got: list[Chunk] = []
+        for row in range(len(chunk)):
+            one = chunk.rows(slice(row, row + 1))
+            taken = session.crew.retake(one)
+            if taken is not None:
+                got.append(taken)
+            elif session.history.final_already(int(one.numbers[0])):
+                session.conclude(one)
+            else:
+                session.cache.wait_for(int(one.numbers[0]), int(one.tickets[0]), one.points[0])
+        if len(got) < 2:
+            return got[0] if got else None
+        session.backlog[:0] = got[1:]  # attempts may differ
+        return got[0]
 
     def _next(self, n: int) -> Chunk | None:
         session = self._session
         while session.untold:  # recorded by an earlier process, which ended before it told them
             session.conclude(session.untold.pop(min(session.untold)))
+        lost = any(chunk.lost for chunk in session.backlog)  # its own come first, each under its own ticket
+        claimed = [] if lost else session.crew.claim(n, force=True)
+        if claimed:
+            session.backlog[:0] = claimed[1:]
+            return claimed[0]
         if session.backlog:
             return session.backlog.pop(0)
         if session.exhausted:

@@ -15,7 +15,8 @@ class Chunk:
 
     numbers, tickets: (k,).  points, reals: (k, D).  active: (k, P) or None.  keys: k canonical keys.
     replicates: (k,) or None.  attempt: 1 for the first run.  patience: factor on the deadline (a retried timeout).
-    further: these are more evaluations of points that were evaluated already.
+    further: these are more evaluations of points that were evaluated already.  lost: a former life of this process had
+    opened them; each is claimed again, alone, before it runs.
     """
 
     numbers: Ints
@@ -29,6 +30,7 @@ class Chunk:
     attempt: int = 1
     patience: float = 1.0
     further: bool = False
+    lost: bool = False
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -51,4 +53,5 @@ class Chunk:
             self.attempt,
             self.patience,
             self.further,
+            self.lost,
         )

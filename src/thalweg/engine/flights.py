@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 from ..core.batch import Status
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SLICE_S = 0.02
 """Evaluators that work row by row come back after this long, so that results are recorded and told."""
 TOGETHER = 32
+IDLE_S = 0.1
+"""Between two looks at what other processes do, while there is nothing else to do."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,8 @@ class Signal:
 
 
 class Flights:
-    """Jobs in flight. landed: what came back and is not recorded yet.  failure: a fault of the evaluator itself."""
+    """Jobs in flight. landed: what came back and is not recorded yet (None: somebody else has answered it, and it is in
+    the history).  failure: a fault of the evaluator itself."""
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class Flights:
     ) -> None:
         self.session, self.target, self.limits, self.signal = session, target, limits, signal
         self.deadline = deadline
-        self.landed: deque[tuple[Chunk, Outcomes]] = deque()
+        self.landed: deque[tuple[Chunk, Outcomes | None]] = deque()
         self.failure: BaseException | None = None
         self.flying: dict[asyncio.Task[None], Chunk] = {}
         self._rows = 0
@@ -114,7 +117,9 @@ class Flights:
 
     async def evaluate_here(self, queue: deque[Chunk]) -> None:
         """Evaluate the next chunk with an evaluator that does not suspend."""
-        chunk = queue.popleft()
+        chunk = self._next_here(queue)
+        if chunk is None:
+            return
         before = perf_counter()
         job = self._job(chunk)
         job.stop_at = min(before + SLICE_S, self.limits.ends_at)
@@ -136,6 +141,23 @@ class Flights:
             self._interrupt()
         self.landed.append((chunk, outcomes))
 
+    def _next_here(self, queue: deque[Chunk]) -> Chunk | None:
+        chunk = queue.popleft()
+        return self._retaken(chunk, queue) if chunk.lost else chunk
+
+    def _retaken(self, chunk: Chunk, queue: deque[Chunk]) -> Chunk | None:
+        """The first row of one that a former life left open, claimed anew; None: there is nothing to evaluate."""
+        if len(chunk) > 1:
+            queue.appendleft(chunk.rows(slice(1, None)))
+            chunk = chunk.rows(slice(0, 1))
+        session, number = self.session, int(chunk.numbers[0])
+        taken = session.crew.retake(chunk)
+        if taken is None and session.history.final_already(number):
+            self.landed.append((chunk, None))
+        elif taken is None:
+            session.cache.wait_for(number, int(chunk.tickets[0]), chunk.points[0])
+        return taken
+
     def _interrupt(self) -> None:
         self.signal.draining = self.signal.stopping = True
         self.signal.reason = self.signal.reason or "interrupted"
@@ -156,6 +178,8 @@ class Flights:
         evaluator = self.evaluator
         while queue and len(self.flying) < evaluator.slots:
             chunk = self._next(queue)
+            if chunk is None:
+                continue
             before = perf_counter()
             prepared = evaluator.prepare(self._job(chunk))
             self.session.spans.add("transport", perf_counter() - before)
@@ -164,13 +188,15 @@ class Flights:
             self._rows += len(chunk)
             task.add_done_callback(self._arrived)
 
-    def _next(self, queue: deque[Chunk]) -> Chunk:
+    def _next(self, queue: deque[Chunk]) -> Chunk | None:
         """The next job's rows: a part of a large chunk, or several small ones of the same kind."""
         rows = 1 if self.deadline is not None and not self._times_rows else max(1, self.evaluator.rows)
         # a fair share for every free slot: the last rows of a run must not wait behind one another
         waiting = sum(map(len, queue))
         rows = max(1, min(rows, -(-waiting // max(1, self.evaluator.slots - len(self.flying)))))
         chunk = queue.popleft()
+        if chunk.lost:
+            return self._retaken(chunk, queue)
         if len(chunk) > rows:
             queue.appendleft(chunk.rows(slice(rows, None)))
             return chunk.rows(slice(0, rows))
@@ -248,11 +274,25 @@ class Flights:
             return
         before = perf_counter()
         left = self.limits.ends_at - before
+        rest = min(left, IDLE_S) if self.session.crew.several else left
         try:
-            await asyncio.wait_for(self._wake.wait(), None if left == float("inf") else max(left, 0.0))
+            await asyncio.wait_for(self._wake.wait(), None if rest == float("inf") else max(rest, 0.0))
         except TimeoutError:
-            self.limits.check(0)
-            await self.cancel()
+            if rest == left:
+                self.limits.check(0)
+                await self.cancel()
+        self.session.spans.add("idle", perf_counter() - before)
+
+    async def idle(self) -> None:
+        """A moment in which others may get further."""
+        before = perf_counter()
+        seconds = max(min(IDLE_S, self.limits.ends_at - before), 0.0)
+        if self.suspends:
+            import asyncio
+
+            await asyncio.sleep(seconds)
+        else:
+            sleep(seconds)
         self.session.spans.add("idle", perf_counter() - before)
 
     async def cancel(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.batch import Bytes8, Floats, Ints, Status
+from ..core.batch import FOREIGN, Bytes8, Floats, Ints, Mask, Status
+from ..core.errors import SpaceError
 from ..core.evaluator import Outcomes
 from ..core.space import Space
 from ..core.store import StoredTrial
@@ -37,6 +38,12 @@ class History:
         self.sources: dict[int, str] = {}
         """Numbers whose source is not "strategy"."""
         self.fidelities: dict[int, float] = {}
+        self.by: dict[int, int] = {}
+        """Numbers whose tickets are of another ordinal than 0."""
+        self.added: dict[str, Any] = {}
+        """Labels of parameters that the space got later: what they were in earlier trials."""
+        self.outside: dict[int, StoredTrial] = {}
+        """Trials that are not in the space (any more); they are no rows."""
         self._room = 0
         self._grow(_FIRST)
 
@@ -56,6 +63,8 @@ class History:
         self.tickets: Ints
         self.attempts: Bytes8
         self.replicates: Ints
+        self._there: Mask
+        grown("_there", (), np.bool_, False)
         grown("reals", (self.space.dimension,), np.float64, np.nan)
         grown("values", (len(self.signs),), np.float64, np.nan)
         grown("statuses", (), np.int8, Status.WAITING)
@@ -74,6 +83,7 @@ class History:
             self._grow(max(2 * self._room, last))
         self.reals[first:last] = reals
         self.tickets[first:last] = tickets
+        self._there[first:last] = True
         if replicates is not None:
             self.replicates[first:last] = replicates
         if source != "strategy":
@@ -106,7 +116,12 @@ class History:
         """Take stored trials; `suffix(replicates, fidelities)` gives the keys' last parts (or None)."""
         if not trials:
             return
-        reals = self.space.from_labels([item.params for item in trials])
+        try:
+            reals = self.space.from_labels([item.params for item in trials])
+        except SpaceError:  # some are of an earlier revision of the space
+            trials, reals = self._fitting(trials)
+            if not trials:
+                return
         numbers = np.array([item.number for item in trials], dtype=np.int64)
         top = int(numbers.max()) + 1
         if top > self._room:
@@ -123,7 +138,8 @@ class History:
         self.attempts[numbers] = [min(item.attempt, 127) for item in trials]
         self.replicates[numbers] = [item.replicate for item in trials]
         self.n = max(self.n, top)
-        self.opened += len(trials)
+        self.opened += len(trials) - int(np.count_nonzero(self._there[numbers]))
+        self._there[numbers] = True
         for item in trials:
             self._load_rare(item)
         keys = self.space.keys(reals)
@@ -133,11 +149,36 @@ class History:
         for key, number in zip(keys, numbers.tolist(), strict=True):
             self.index.setdefault(key, number)
 
+    def _fitting(self, trials: list[StoredTrial]) -> tuple[list[StoredTrial], Floats]:
+        """Those trials that are points of the space as it is now, and their reals; the others are kept apart."""
+        fitting, reals = [], []
+        for item in trials:
+            lacking = {
+                name: label
+                for name, label in self.added.items()
+                if name not in item.params and self.space.parameters[name].when is None
+            }
+            try:
+                row = self.space.from_labels([{**item.params, **lacking}])
+            except SpaceError:
+                self.outside[item.number] = item
+                continue
+            fitting.append(item)
+            reals.append(row)
+        self.n = max(self.n, *(item.number + 1 for item in trials))
+        if self.n > self._room:
+            self._grow(max(2 * self._room, self.n))
+        return fitting, np.concatenate(reals) if reals else np.empty((0, self.space.dimension))
+
     def _load_rare(self, item: StoredTrial) -> None:
         if item.components:
             self.components[item.number] = item.components
         if item.error:
             self.errors[item.number] = item.error
+        else:
+            self.errors.pop(item.number, None)
+        if item.by:
+            self.by[item.number] = item.by
         if item.worker:
             self.workers[item.number] = item.worker
         if item.source != "strategy":
@@ -152,6 +193,7 @@ class History:
                 del self.index[key]
             self.sources.pop(number, None)
             self.statuses[number] = Status.WAITING
+            self._there[number] = False
             self.reals[number] = np.nan
             self.tickets[number] = -1
             self.replicates[number] = 0
@@ -160,7 +202,33 @@ class History:
         while self.n and self.n - 1 in gone:
             self.n -= 1
 
+    def own_tickets(self, ordinal: int) -> None:
+        """From now on tickets are those of `ordinal`'s strategy; what others proposed is foreign."""
+        if ordinal:
+            mine = [number for number, by in self.by.items() if by == ordinal]
+            kept = self.tickets[mine]
+            self.tickets[: self.n] = FOREIGN
+            self.tickets[mine] = kept
+        elif self.by:
+            self.tickets[list(self.by)] = FOREIGN
+
     # --- reading --------------------------------------------------------------------------------------------------
+
+    def has(self, number: int) -> bool:
+        """Whether there is such a trial (numbers have gaps)."""
+        return number < self.n and bool(self._there[number])
+
+    def final_already(self, number: int) -> bool:
+        """Whether the trial has ended."""
+        return self.has(number) and bool(self.statuses[number] >= Status.DONE)
+
+    def known(self) -> Ints:
+        """Numbers of all trials."""
+        return np.flatnonzero(self._there[: self.n])
+
+    def open_rows(self) -> Ints:
+        """Numbers of the trials that have not ended."""
+        return np.flatnonzero(self._there[: self.n] & (self.statuses[: self.n] < Status.DONE))
 
     def final(self) -> Ints:
         """Numbers of the trials that ended (abandoned ones apart)."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import ProblemError
+from ..core.errors import ProblemError, StoreMismatch
 from ..core.problem import Problem
 from ..core.strategy import Strategy
+from ..core.target import Target
 from ..parts.strategies import STRATEGIES
 from .race import read_repeats
+
+if TYPE_CHECKING:
+    from .session import Session
 
 FORMAT = 1
 
@@ -93,3 +98,37 @@ def fingerprint(problem: Problem) -> str:
     import msgspec
 
     return blake2b(msgspec.json.encode(problem.fingerprint(), order="sorted"), digest_size=16).hexdigest()
+
+
+def reconcile(name: str, stored: dict[str, Any], made: dict[str, Any], seed: int | None, confirm: Any) -> None:
+    """Raise StoreMismatch unless the stored study `name` is the one described. seed, confirm: None: any will do."""
+    names = ["space", "objectives", "constraints", "repeats", "aggregate"]
+    names += ["seed"] if seed is not None else []
+    names += ["confirm"] if confirm is not None else []
+    different = [item for item in names if stored.get(item) != made.get(item)]
+    if different:
+        what = "; ".join(
+            f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different
+        )
+        raise StoreMismatch(
+            f"study {name!r} is in the store already, with another {' and '.join(different)}. {what}. "
+            "Use another name=, or delete the stored study"
+        )
+
+
+def note_code(session: Session, name: str, target: Target) -> None:
+    """Keep what is run in the study `name`, and say so when it is not what its earlier results came from."""
+    if not target.digest:
+        return
+    known = session.store.entries(session.study, 0, ("target",))
+    if known and known[-1].body["digest"] == target.digest:
+        return
+    if known and session.history.n:
+        text = (
+            f"the objective {target.name} is not the one that earlier results of study {name!r} came from "
+            f"({known[-1].body['name']}, other code or inputs); they stay in one study. "
+            "Use another name= to keep them apart"
+        )
+        session.emit("warning", text=text)
+        warnings.warn(text, stacklevel=5)
+    session.log("target", name=target.name, digest=target.digest)

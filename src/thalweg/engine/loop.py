@@ -22,11 +22,15 @@ from .chunk import Chunk
 from .drive import sheltered
 from .flights import Flights, Signal
 from .limits import Limits
+from .resume import renew
 from .rows import kept
 from .session import Session
 from .supply import Supply
 from .timing import Deadline
 
+SOFT = ("max_evals", "space exhausted", "stalled: the strategy waits")
+"""Endings that only stand when no other process is at work."""
+RENEWING = "the strategy begins anew"
 EARLY = 256
 """Only this early may a wrong kind of value end the study: later it is one failed trial among good ones."""
 
@@ -83,18 +87,17 @@ class Loop:
         """Ask, dispatch, wait once; gives the reason when all is over."""
         supply, flights = self.supply, self.flights
         ending = self._ending()
+        if self.session.crew.renewal and not ending:
+            ending = self._renewed()
         if ending and not flights.flying and not flights.landed:
-            return ending
+            return await self._unless_others(ending)
         if not ending:
             if supply.turn and self.session.untold:
                 self._tell_in_order()
             stopped = supply.fill()
             if stopped:
-                return stopped
-            if flights.evaluator.suspends:
-                flights.dispatch(supply.queue)
-            elif supply.queue:
-                await flights.evaluate_here(supply.queue)
+                return await self._unless_others(stopped)
+            await self._evaluate()
         if flights.landed:
             return ""
         if flights.flying:
@@ -102,7 +105,42 @@ class Loop:
             return ""
         if supply.queue or not supply.waiting:
             return ""
-        return self._ending() or supply.nothing_left()
+        return await self._unless_others(self._ending() or supply.nothing_left())
+
+    def _renewed(self) -> str:
+        """Let what runs come in, then begin the strategy anew; gives why nothing new should start now, or ''."""
+        if self.flights.flying or self.flights.landed:
+            return RENEWING
+        if self.session.crew.revision_changed:
+            self.signal.draining, self.signal.reason = True, self.session.crew.renewal
+            return self.session.crew.renewal
+        renew(self.session, self.limits.max_evals, self.supply.queue)
+        self.supply.waiting = False
+        return ""
+
+    async def _unless_others(self, ending: str) -> str:
+        """`ending`, unless other processes are still at work on this study: their trials may be lost yet, and wait for
+        somebody, or answer what this one's strategy waits for."""
+        supply, limits = self.supply, self.limits
+        soft = ending.startswith(SOFT) and not (self.signal.draining or self.signal.stopping)
+        if self.session.crew.member is None or not soft or perf_counter() >= limits.ends_at:
+            return ending
+        working = self.session.crew.at_work()  # before hearing: who stops working in between has been heard then
+        heard = supply.hear(force=True)
+        if supply.queue:
+            await self._evaluate()
+        if heard or supply.queue or self.flights.flying or self.flights.landed:
+            return ""
+        if working:
+            await self.flights.idle()
+            return ""
+        return ending
+
+    async def _evaluate(self) -> None:
+        if self.flights.evaluator.suspends:
+            self.flights.dispatch(self.supply.queue)
+        elif self.supply.queue:
+            await self.flights.evaluate_here(self.supply.queue)
 
     def _ending(self) -> str:
         """Why nothing new should start, or ''."""
@@ -147,6 +185,9 @@ class Loop:
         session, supply, landed = self.session, self.supply, self.flights.landed
         while landed:
             chunk, outcomes = landed.popleft()
+            if outcomes is None:
+                self._tell_known(chunk)
+                continue
             if len(outcomes) < len(chunk):  # the evaluator came back early: the rest runs again
                 supply.queue.appendleft(chunk.rows(slice(len(outcomes), None)))
                 chunk = chunk.rows(slice(0, len(outcomes)))
@@ -176,6 +217,15 @@ class Loop:
             self._take_reports()
         if self.options.probe is not None:
             self._probe(self.options.probe)
+
+    def _tell_known(self, chunk: Chunk) -> None:
+        """Rows that somebody else has answered."""
+        self.supply.waiting = False
+        if self.options.width is None:
+            self.session.conclude(chunk)
+        else:
+            self._hold(chunk)
+            self._tell_in_order()
 
     def _observe(self, chunk: Chunk, outcomes: Outcomes | None) -> None:
         """Let the rule see what ended: trials, or points where each has several replicates."""

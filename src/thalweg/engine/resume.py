@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ..core.batch import FOREIGN, Floats, Ints, Status
 from ..core.errors import ThalwegError
-from ..core.store import Entry
+from ..core.store import Entry, Member
 from .chunk import Chunk
 from .packing import unpack
 from .replicates import tails
+from .rows import chunk_of
 from .session import Session
 
 
@@ -19,9 +21,11 @@ class _Diverged(Exception):
     """The strategy does not give what the log says it gave (other code, other versions)."""
 
 
-def load(session: Session) -> int:
-    """Take every stored trial into the session's history; gives how many there are, unfinished ones included."""
-    trials, _ = session.store.since(session.study)
+def load(session: Session, revision: int = 0) -> int:
+    """Take every stored trial into the session's history; gives how many there are, unfinished ones included.
+    revision: of the study's spec, as it is known here."""
+    session.crew.revision = revision
+    trials, session.crew.version = session.store.since(session.study)
     session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
     _regroup(session)
     if session.groups.racing:
@@ -46,70 +50,87 @@ def _told(session: Session, numbers: Ints) -> Ints:
 def _regroup(session: Session) -> None:
     """Rebuild which trials are replicates of one point."""
     history = session.history
-    if not history.n:
-        return
-    numbers = np.flatnonzero(~np.isnan(history.reals[: history.n]).all(axis=1)) if history.reals.shape[1] else (
-        np.arange(history.n)
-    )  # fmt: skip
+    numbers = history.known()
+    if len(numbers):
+        session.groups.known(chunk_of(history, numbers, history.tickets[numbers]))
+
+
+def take_up(session: Session, member: Member, budget: int | None, strategy: str, stored: str) -> str:
+    """Go on in a study as `member`, where the last one on this place was. strategy, stored: what it is called now, and
+    in the store. Gives how, in words; "": there was nothing to go on with."""
+    history = session.history
+    history.own_tickets(member.ordinal)
+    if not session.crew.revision_changed:
+        session.crew.renewal = ""  # whatever it was, the strategy is about to hear of it
+    if session.started:
+        return as_foreign(session, budget, "another process took its place in between")
+    if session.store.entries(session.study, 0, ("start",), member.ordinal):
+        if strategy != stored:
+            return as_foreign(session, budget, f"the strategy was {stored}")
+        return resume(session, budget)
+    session.begin(budget)
+    numbers = session.groups.whole(history.final())
     if not len(numbers):
-        return
-    reals = history.reals[numbers]
-    keys = session.space.keys(reals)
-    replicates = history.replicates[numbers]
-    marks = tails(replicates) or [b""] * len(keys)
-    chunk = Chunk(
-        numbers,
-        history.tickets[numbers],
-        session.space.encode(reals),
-        reals,
-        None,
-        [key + mark for key, mark in zip(keys, marks, strict=True)],
-        replicates,
-    )
-    session.groups.known(chunk)
+        return ""
+    session.tell_known(numbers)
+    return f"{len(numbers)} results are learnt as foreign ones"
 
 
 def resume(session: Session, budget: int | None) -> str:
     """Bring the strategy to where the log ends; unfinished trials wait in the backlog. Gives how, in words."""
     try:
-        how = _replay(session, budget)
+        how = _replay(session)
+        _hear_the_rest(session)
     except (_Diverged, ThalwegError, KeyError, ValueError, TypeError) as error:
         how = as_foreign(session, budget, f"the stored history does not fit this strategy any more: {error}")
     return how
 
 
-def _replay(session: Session, budget: int | None) -> str:
-    stored = session.store.restore(session.study)
-    after = began = 0
+def _replay(session: Session) -> str:
+    store, study, by = session.store, session.study, session.crew.ordinal
     points: dict[int, Floats] = {}
-    starts = session.store.entries(session.study, 0, ("start", "budget"))
-    if stored is not None:
+    start = store.entries(study, 0, ("start",), by)[-1]
+    stored, after = store.restore(study, by), start.sequence
+    if store.entries(study, after, ("retracted", "respec")):
+        raise _Diverged("a trial was retracted, or the space was changed")
+    session.strategy.start(session.problem, int(start.body["seed"]), start.body["budget"])
+    if stored is not None and stored[1] >= after:
         body, after = stored
-    seed, first_budget = session.seed, budget
-    for entry in starts:  # the last start before the snapshot, or the very first one
-        if entry.kind == "start" and (entry is starts[0] or entry.sequence <= after):
-            seed, first_budget = int(entry.body["seed"]), entry.body["budget"]
-            began = entry.sequence
-    session.strategy.start(session.problem, seed, first_budget)
-    if stored is not None:
         session.strategy.restore(body["strategy"])
         points.update(zip(body["tickets"].tolist(), body["points"], strict=True))
+        for entry in store.entries(study, start.sequence, ("budget",), by):
+            if entry.sequence <= after:
+                session.strategy.budget = entry.body["budget"]
+    else:
+        stored = None
     session.started = True
-    for entry in starts:
-        if entry.kind == "budget" and began < entry.sequence <= after:
-            session.strategy.budget = entry.body["budget"]
-    for entry in session.store.entries(session.study, max(after, began), ("start", "budget", "ask", "tell")):
+    for entry in store.entries(study, after, ("budget", "ask", "tell"), by):
         _replay_entry(session, entry, points)
     _requeue(session, points)
     return "continued from its snapshot and log" if stored is not None else "replayed from its log"
 
 
+def _hear_the_rest(session: Session) -> None:
+    """Tell what others have done since this place was last held."""
+    history, by = session.history, session.crew.ordinal
+    start = session.store.entries(session.study, 0, ("start",), by)[-1].sequence
+    told: set[int] = set()
+    for entry in session.store.entries(session.study, start, ("tell",), by):
+        told.update(unpack(entry.body["n"]).tolist())
+    theirs = [
+        number
+        for number in history.final().tolist()
+        if number not in told
+        and (history.by.get(number, 0) != by or history.sources.get(number) in ("added", "enqueued"))
+    ]
+    numbers = session.groups.whole(np.array(theirs, dtype=np.int64))
+    if len(numbers):
+        session.tell_known(numbers)
+
+
 def _replay_entry(session: Session, entry: Entry, points: dict[int, Floats]) -> None:
     body: dict[str, Any] = entry.body
-    if entry.kind == "start":
-        session.strategy.start(session.problem, int(body["seed"]), body["budget"])
-        points.clear()
-    elif entry.kind == "budget":
+    if entry.kind == "budget":
         session.strategy.budget = body["budget"]
     elif entry.kind == "ask":
         proposals = session.strategy.ask(int(body["n"]))
@@ -140,7 +161,7 @@ def _requeue(session: Session, points: dict[int, Floats]) -> None:
             continue
         point = points[ticket] if ticket in points else session.space.encode(history.reals[number : number + 1])[0]
         session.groups.placed(number, point)
-        chunk = _chunk_of(session, np.array([number]), np.array([ticket]), point[None])
+        chunk = _lost(chunk_of(history, [number], np.array([ticket]), point[None]))
         if session.groups.lacks(number) or not session.groups.answerable(number):
             continue  # nothing to tell before the others are opened
         if history.statuses[number] >= Status.DONE:
@@ -156,42 +177,43 @@ def _requeue(session: Session, points: dict[int, Floats]) -> None:
 
 
 def _requeue_foreign(session: Session) -> None:
-    """Unfinished trials that no ticket waits for (initial points, points of an earlier strategy) run again."""
-    history = session.history
+    """Unfinished trials of this place that no ticket waits for (initial points, points of an earlier strategy) run
+    again; those of other places, and queued ones, are claimed when nobody alive has them."""
+    history, own = session.history, session.crew.own
     waiting = {int(n) for chunk in session.backlog for n in chunk.numbers.tolist()}
-    open_rows = np.flatnonzero(history.statuses[: history.n] < Status.DONE)
-    rows = [n for n in open_rows.tolist() if n not in waiting and not np.isnan(history.reals[n]).all()]
+    mine = [n for n in history.open_rows().tolist() if history.by.get(n, 0) == session.crew.ordinal]
+    rows = [n for n in mine if n not in waiting and n not in own and history.sources.get(n) != "enqueued"]
     if rows:
-        numbers = np.array(rows)
-        points = session.space.encode(history.reals[numbers])
-        session.backlog.append(_chunk_of(session, numbers, np.full(len(rows), FOREIGN), points))
+        session.backlog.append(_lost(chunk_of(history, rows, np.full(len(rows), FOREIGN))))
 
 
-def _chunk_of(session: Session, numbers: Any, tickets: Any, points: Floats) -> Chunk:
-    reals = session.history.reals[numbers]
-    replicates = session.history.replicates[numbers]
-    keys = session.space.keys(reals)
-    marks = tails(replicates) or [b""] * len(keys)
-    return Chunk(
-        numbers,
-        tickets,
-        points,
-        reals,
-        session.space.active(reals),
-        [key + mark for key, mark in zip(keys, marks, strict=True)],
-        replicates if replicates.any() else None,
-        attempt=2,
-    )
+def _lost(chunk: Chunk) -> Chunk:
+    chunk.lost, chunk.attempt = True, 2
+    return chunk
+
+
+def _foreign(chunk: Chunk) -> Chunk:
+    chunk.tickets = np.full(len(chunk), FOREIGN)
+    return chunk
+
+
+def renew(session: Session, budget: int | None, queue: Iterable[Chunk]) -> None:
+    """Begin the strategy anew, now that `session.crew.renewal` says so; nothing may be in flight. queue: rows that wait
+    to be evaluated."""
+    reason, session.crew.renewal = session.crew.renewal, ""
+    for chunk in queue:
+        _foreign(chunk)
+    session.emit("switched", reason=as_foreign(session, budget, reason))
 
 
 def as_foreign(session: Session, budget: int | None, reason: str) -> str:
     """A fresh strategy (its own stream of random numbers) hears every finished trial as somebody else's."""
-    fresh = int(np.random.SeedSequence([session.seed & (2**63 - 1), session.history.n]).generate_state(1)[0])
-    session.backlog.clear()
+    place = [session.crew.ordinal] if session.crew.ordinal else []
+    fresh = int(np.random.SeedSequence([session.seed & (2**63 - 1), session.history.n, *place]).generate_state(1)[0])
+    session.backlog = [_foreign(chunk) for chunk in session.backlog if chunk.numbers[0] >= 0]
     session.untold.clear()
-    session.log("start", seed=fresh, budget=budget)
-    session.strategy.start(session.problem, fresh, budget)
-    session.started = True
+    session.cache.clear()
+    session.start(fresh, budget)
     session.groups.disown()
     history = session.history
     numbers = session.groups.whole(history.final())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,26 @@ import numpy as np
 from ..core.batch import Floats, Ints
 from ..core.evaluator import Outcomes
 from .chunk import Chunk
+from .history import History
+from .replicates import tails
+
+
+def chunk_of(history: History, numbers: Sequence[int] | Ints, tickets: Ints, points: Floats | None = None) -> Chunk:
+    """The rows of trials that the history has. points: (k, D), where more is known than their real values."""
+    space = history.space
+    where = np.asarray(numbers, dtype=np.int64)
+    reals, replicates = history.reals[where], history.replicates[where]
+    keys = space.keys(reals)
+    marks = tails(replicates) or [b""] * len(keys)
+    return Chunk(
+        where,
+        tickets,
+        space.encode(reals) if points is None else points,
+        reals,
+        space.active(reals),
+        [key + mark for key, mark in zip(keys, marks, strict=True)],
+        replicates if replicates.any() else None,
+    )
 
 
 def seeds(seed: int, numbers: Ints) -> Ints:
@@ -63,7 +84,7 @@ def followed(first: Outcomes, second: Outcomes) -> Outcomes:
 
 def alike(a: Chunk, b: Chunk) -> bool:
     """Whether two chunks may travel in one job."""
-    return a.source == b.source and a.attempt == b.attempt and a.patience == b.patience
+    return a.source == b.source and a.attempt == b.attempt and a.patience == b.patience and not a.lost and not b.lost
 
 
 def joined(parts: list[Chunk]) -> Chunk:

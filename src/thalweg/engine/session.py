@@ -8,6 +8,7 @@ instant can be replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter, time
 from typing import Any
 
@@ -17,14 +18,16 @@ from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Status
 from ..core.evaluator import Outcomes
 from ..core.event import Event, Listener
 from ..core.problem import Problem
-from ..core.store import Entry, Finishing, Opening, Store, StoredTrial, digest
+from ..core.store import Entry, Finishing, Opening, Store
 from ..core.strategy import Strategy
 from ..watch.spans import Spans
+from .cache import Cache
 from .chunk import Chunk
+from .crew import Crew
 from .history import History, consecutive
 from .packing import pack
 from .replicates import Replicates
-from .rows import total
+from .rows import chunk_of, total
 
 OUTSIDE = frozenset({"added", "cache"})
 """Sources of trials that came from elsewhere: they count in no budget."""
@@ -62,7 +65,6 @@ class Session:
         self.groups = Replicates(self.history, repeats, aggregate, confirm)
         self.listeners = list(listeners)
         self.spans = Spans()
-        self.cached = 0
         self.best: int | None = None
         self.backlog: list[Chunk] = []
         """Rows that were asked for but are not evaluated yet."""
@@ -72,13 +74,13 @@ class Session:
         self.in_flight: Callable[[], Sequence[Chunk]] = tuple
         """Rows that a running loop has under way."""
         self._log: list[Entry] = []
-        self._joined: dict[int, list[tuple[int, Floats]]] = {}
-        """Running trial -> (ticket, point) of proposals that wait for its answer."""
-        self._twins: dict[bytes, list[tuple[int, Floats]]] = {}
-        """The same for rows that have no number yet, by key."""
         self._announced: list[dict[str, Any]] = []
         self._snapshot_at = perf_counter() + SNAPSHOT_S
         self.started = False
+        self.used = 0
+        """Places of the budget that are taken."""
+        self.crew = Crew(self)
+        self.cache = Cache(self)
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class Session:
     def log(self, kind: str, **body: Any) -> None:
         """Put a line into the log; it is written with the next transaction."""
         if self.store.durable:
-            self._log.append(Entry(kind, body, time()))
+            self._log.append(Entry(kind, body, time(), by=self.crew.ordinal))
 
     def _taken_log(self) -> list[Entry]:
         log, self._log = self._log, []
@@ -118,12 +120,24 @@ class Session:
     def begin(self, budget: int | None) -> None:
         """Start the strategy (a resumed one is started by `resume`)."""
         if not self.started:
-            self.log("start", seed=self.seed, budget=budget)
-            self.strategy.start(self.problem, self.seed, budget)
-            self.started = True
+            self.start(self.stream, budget)
         elif budget != self.strategy.budget:
             self.log("budget", budget=budget)
             self.strategy.budget = budget
+
+    @property
+    def stream(self) -> int:
+        """The seed of this process's strategy: the study's own for the first one, its own for every further one."""
+        ordinal = self.crew.ordinal
+        if not ordinal:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed & (2**63 - 1), ordinal]).generate_state(1)[0])
+
+    def start(self, seed: int, budget: int | None) -> None:
+        """Begin the strategy, with the line in the log from which it can be replayed."""
+        self.log("start", seed=seed, budget=budget)
+        self.strategy.start(self.problem, seed, budget)
+        self.started = True
 
     def draw(self, want: int) -> Chunk | None:
         """Up to `want` new rows from the strategy, not opened yet; repeats are answered from the cache at once.
@@ -158,122 +172,100 @@ class Session:
         keys = self.space.keys(reals)
         chunk = Chunk(_UNNUMBERED[: len(keys)] if len(keys) <= 4096 else np.full(len(keys), -1), tickets, points, reals,
                       active, keys)  # fmt: skip
-        return self.sift(chunk)
-
-    def given(self, params: Sequence[Any], source: str) -> Chunk:
-        """Rows of points that people gave: they reach the objective exactly as typed. Seen ones are left out."""
-        reals = self.space.from_params(params)
-        points = self.space.encode(reals)
-        tickets = np.full(len(reals), FOREIGN)
-        keys = self.space.keys(reals)
-        chunk = Chunk(np.full(len(reals), -1), tickets, points, reals, self.space.active(reals), keys, source=source)
-        if not self.deterministic:
-            return self.groups.expand(chunk, fresh=False)
-        index = self.history.index
-        first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in index}
-        rows = sorted(first.values())
-        return self.groups.expand(chunk.rows(np.array(rows, dtype=np.int64)), fresh=True)
-
-    def sift(self, chunk: Chunk) -> Chunk:
-        """Keep what has to be evaluated; the rest comes from the cache (a key in flight is joined, never run twice)."""
-        if not self.deterministic:
-            return self.groups.expand(chunk, fresh=False)
-        index, keys = self.history.index, chunk.keys
-        if index.keys().isdisjoint(keys) and (len(keys) == 1 or len(set(keys)) == len(keys)):
-            return self.groups.expand(chunk, fresh=True)
-        return self.groups.expand(self._without_hits(chunk), fresh=True)
-
-    def _without_hits(self, chunk: Chunk) -> Chunk:
-        index = self.history.index
-        first_of: set[bytes] = set()
-        fresh: list[int] = []
-        hits: list[tuple[int, int]] = []
-        for row, key in enumerate(chunk.keys):
-            number = index.get(key)
-            if number is None and key not in first_of:
-                first_of.add(key)
-                fresh.append(row)
-            elif number is None:
-                # the twin is in this very chunk: it has no number yet, so it waits under its key
-                self._twins.setdefault(key, []).append((int(chunk.tickets[row]), chunk.points[row]))
-                self.cached += 1
-            elif number not in self.untold and self.groups.answered(number):
-                hits.append((row, number))
-            else:
-                self._joined.setdefault(number, []).append((int(chunk.tickets[row]), chunk.points[row]))
-                self.cached += 1
-        if hits:
-            self._tell_hits(chunk, hits)
-        return chunk.rows(np.array(fresh, dtype=np.int64))
-
-    def _tell_hits(self, chunk: Chunk, hits: list[tuple[int, int]]) -> None:
-        rows = np.array([row for row, _ in hits])
-        numbers = np.array([number for _, number in hits])
-        self.cached += len(hits)
-        if self.listeners:
-            for number in numbers.tolist():
-                self.emit("cached", of=number)
-        self._tell(chunk.tickets[rows], chunk.points[rows], numbers)
+        return self.cache.sift(chunk)
 
     # --- open -----------------------------------------------------------------------------------------------------
 
     def open(self, chunk: Chunk, budget: int | None) -> tuple[Chunk | None, Chunk | None]:
         """(opened rows with numbers, rows beyond the budget), each None if empty."""
         before = perf_counter()
-        opening = Opening(self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source)
-        first, count = self.store.open_trials(self.study, opening, budget, self._taken_log())
+        opening = self.opening(chunk)
+        crew = self.crew
+        unique = crew.member is not None and self.deterministic and (crew.several or self.space.size is not None)
+        first, count, taken = self.store.open_trials(
+            self.study, opening, budget, self._taken_log(), crew.member, unique
+        )
         after = perf_counter()
         self.spans.add("store", after - before)
         rest = None
-        if count < len(chunk):
-            rest, chunk = chunk.rows(slice(count, None)), chunk.rows(slice(0, count))
+        self.used += count
+        if count + len(taken) < len(chunk):
+            rest, chunk = chunk.rows(slice(count + len(taken), None)), chunk.rows(slice(0, count + len(taken)))
+            self.used = max(self.used, budget or 0)
+        if taken:
+            chunk = self.cache.taken(chunk, taken)
         if not count:
             return None, rest
         chunk.numbers = np.arange(first, first + count)
+        if crew.member is not None:
+            crew.own.update(range(first, first + count))
         self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
         self.history.index.update(zip(chunk.keys, range(first, first + count), strict=True))
         self.groups.opened(chunk)
-        if self._twins:
-            for key in chunk.keys:
-                for twin in self._twins.pop(key, ()):
-                    self._joined.setdefault(self.history.index[key], []).append(twin)
+        self.cache.opened(chunk)
         if self.listeners:
             self.emit("opened", first=first, count=count)
         self.spans.add("engine", perf_counter() - after)
         return chunk, rest
 
-    def reuse(self, chunk: Chunk) -> Chunk:
-        """Results of other studies with the same fingerprint become trials of this one, outside the budget; gives the
-        rows that nobody has evaluated. Only where the user named a version of the objective's code.
-        """
-        if self.problem.version is None or not self.store.durable or not self.deterministic:
-            return chunk
-        labels = self.space.to_labels(chunk.reals, chunk.active)
-        replicates = chunk.replicates.tolist() if chunk.replicates is not None else [0] * len(chunk)
-        names = [digest(item, None, replicate) for item, replicate in zip(labels, replicates, strict=True)]
-        found = self.store.lookup(self.fingerprint, names)
-        rows = [row for row, name in enumerate(names) if name in found]
-        if not rows:
-            return chunk
-        self._take_known(chunk.rows(np.array(rows)), [found[names[row]] for row in rows])
-        return chunk.rows(np.array([row for row, name in enumerate(names) if name not in found], dtype=np.int64))
+    def opening(self, chunk: Chunk) -> Opening:
+        """These rows, as a store wants them."""
+        return Opening(
+            self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source,
+            self.crew.ordinal,
+        )  # fmt: skip
 
-    def _take_known(self, chunk: Chunk, trials: Sequence[StoredTrial]) -> None:
-        outcomes = Outcomes(
-            np.array([item.values for item in trials], dtype=np.float64),
-            np.array([item.status for item in trials], dtype=np.int8),
-            np.array([item.seconds for item in trials]),
-            np.array([item.violation for item in trials]) if self.history.constrained else None,
-            [item.components for item in trials],
-            {row: item.error for row, item in enumerate(trials) if item.error},
-        )
-        chunk.source = "cache"
-        self.insert(chunk, outcomes)
-        self.cached += len(chunk)
+    def heard(self, chunk: Chunk) -> None:
+        """Trials that others evaluated have ended: they may be the best, and the strategy hears of them."""
+        ready = self.groups.complete(chunk)
+        if ready is None:
+            return
+        tickets, points, numbers = ready
+        best = self.groups.best(numbers, self.best)
+        if best is not None:
+            self.improved(best)
+        self.tell(*self.cache.joined(tickets, points, numbers))
+        if self.listeners:
+            history = self.history
+            self.emit(
+                "finished",
+                numbers=chunk.numbers,
+                values=history.values[chunk.numbers] * self.problem.signs,
+                statuses=history.statuses[chunk.numbers],
+                seconds=history.seconds[chunk.numbers],
+                errors={},
+                elsewhere=True,
+            )
+
+    def vanished(self, numbers: Sequence[int]) -> None:
+        """Others have given these trials back: who waited for them evaluates their points after all."""
+        known = [number for number in numbers if self.history.has(number)]
+        if not known:
+            return
+        chunk = chunk_of(self.history, known, np.full(len(known), FOREIGN))
+        waiting = self.cache.widowed(known)
+        self.groups.dropped(chunk)
+        self.history.drop(known, chunk.keys)
+        if waiting:
+            rows = np.array([pair[1] for pair in waiting])
+            fresh = self.admit(np.array([pair[0] for pair in waiting]), rows)
+            if len(fresh):
+                self.backlog.append(fresh)
+
+    def excluded(self, numbers: Sequence[int]) -> None:
+        """These trials were retracted: they are no results any more, and their points may be evaluated again."""
+        chunk = chunk_of(self.history, numbers, np.full(len(numbers), FOREIGN))
+        for number, key in zip(numbers, chunk.keys, strict=True):
+            if self.history.index.get(key) == number:
+                del self.history.index[key]
+        self.history.values[chunk.numbers] = np.nan
+        self.history.statuses[chunk.numbers] = Status.ABANDONED
+        if not self.store.durable:
+            self.used -= sum(self.history.sources.get(number) not in OUTSIDE for number in numbers)
+        self.best = self.groups.best(self.groups.whole(self.history.good()), None)
 
     def insert(self, chunk: Chunk, outcomes: Outcomes) -> None:
         """Results from elsewhere: recorded outside the budget, then told."""
-        opening = Opening(self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source)
         finishing = Finishing(
             np.arange(len(chunk)),
             outcomes.values,
@@ -283,7 +275,7 @@ class Session:
             outcomes.components,
             outcomes.errors,
         )
-        first = self.store.add(self.study, opening, finishing, self._taken_log())
+        first = self.store.add(self.study, self.opening(chunk), finishing, self._taken_log(), self.crew.member)
         chunk.numbers = np.arange(first, first + len(chunk))
         self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
         for key, number in zip(chunk.keys, chunk.numbers.tolist(), strict=True):
@@ -303,10 +295,10 @@ class Session:
         for chunk in chunks:
             numbers = chunk.numbers.tolist()
             if numbers and numbers[0] >= 0:
-                self.store.release(self.study, numbers)
-                for number, key in zip(numbers, chunk.keys, strict=True):
-                    for twin in self._joined.pop(number, ()):
-                        self._twins.setdefault(key, []).append(twin)
+                self.store.release(self.study, numbers, self.crew.member)
+                self.used -= len(numbers)
+                self.crew.own.difference_update(numbers)
+                self.cache.unopened(numbers, chunk.keys)
                 self.groups.dropped(chunk)
                 self.history.drop(numbers, chunk.keys)
                 chunk.numbers = np.full(len(chunk), -1)
@@ -322,7 +314,7 @@ class Session:
         spent = total(outcomes.seconds)
         self.history.finish(numbers, outcomes, time() - spent, chunk.attempt)
         middle = perf_counter()
-        self.store.append(
+        refused = self.store.append(
             self.study,
             Finishing(
                 numbers,
@@ -337,10 +329,15 @@ class Session:
                 outcomes.worker,
             ),
             self._taken_log(),
+            self.crew.member,
         )
         after = perf_counter()
         self.spans.add("engine", middle - before)
         self.spans.add("store", after - middle)
+        if self.crew.member is not None:
+            self.crew.own.difference_update(numbers.tolist())
+        if refused:
+            outcomes = self._others_answers(numbers, outcomes, refused)
         self._improve(numbers, outcomes)
         if self.listeners:
             self.emit(
@@ -351,6 +348,17 @@ class Session:
                 seconds=outcomes.seconds,
                 errors=outcomes.errors,
             )
+
+    def _others_answers(self, numbers: Ints, outcomes: Outcomes, refused: Sequence[int]) -> Outcomes:
+        """Somebody else has answered these trials meanwhile: what they said stands."""
+        self.crew.look(force=True, quiet=set(refused))
+        self.emit("late", numbers=list(refused))
+        history = self.history
+        return replace(
+            outcomes, values=history.values[numbers], statuses=history.statuses[numbers],
+            seconds=history.seconds[numbers],
+            violations=None if outcomes.violations is None else history.violations[numbers],
+        )  # fmt: skip
 
     def _improve(self, numbers: Ints, outcomes: Outcomes) -> None:
         """Keep the best number up to date (first objective; replicates by their aggregate)."""
@@ -394,22 +402,10 @@ class Session:
             best = self.groups.best(numbers, self.best)
             if best is not None:
                 self.improved(best)
-        if self._joined:
-            tickets, points, numbers = self._with_joined(tickets, points, numbers)
-        self._tell(tickets, points, numbers)
+        self.tell(*self.cache.joined(tickets, points, numbers))
         return wanted
 
-    def _with_joined(self, tickets: Ints, points: Floats, numbers: Ints) -> tuple[Ints, Floats, Ints]:
-        more = [(*pair, number) for number in numbers.tolist() for pair in self._joined.pop(number, ())]
-        if not more:
-            return tickets, points, numbers
-        return (
-            np.concatenate([tickets, [item[0] for item in more]]),
-            np.concatenate([points, np.array([item[1] for item in more])]),
-            np.concatenate([numbers, [item[2] for item in more]]),
-        )
-
-    def _tell(self, tickets: Ints, points: Floats, numbers: Ints) -> None:
+    def tell(self, tickets: Ints, points: Floats, numbers: Ints) -> None:
         before = perf_counter()
         if self.store.durable:
             if before > self._snapshot_at:
@@ -456,7 +452,7 @@ class Session:
                 "tickets": np.array(list(waiting), dtype=np.int64),
                 "points": rows,
             }
-            self.store.snapshot(self.study, body, sequence)
+            self.store.snapshot(self.study, body, sequence, self.crew.ordinal)
         self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))
         self.spans.add("store", perf_counter() - before)
 
@@ -464,8 +460,7 @@ class Session:
         """The exact points of every ticket that has not been told."""
         chunks = [*self.in_flight(), *self.backlog, *self.untold.values()]
         waiting = {int(t): p for chunk in chunks for t, p in zip(chunk.tickets.tolist(), chunk.points, strict=True)}
-        for pairs in (*self._joined.values(), *self._twins.values()):
-            waiting.update(pairs)
+        waiting.update(self.cache.waiting())
         return waiting
 
     # --- when a strategy repeats itself ---------------------------------------------------------------------------
@@ -482,15 +477,14 @@ class Session:
 
     def restart(self, seed: int, budget: int | None) -> None:
         """Begin the strategy anew with another seed; it hears what is known as foreign."""
-        self.log("start", seed=seed, budget=budget)
-        self.strategy.start(self.problem, seed, budget)
+        self.start(seed, budget)
         numbers = self.groups.whole(self.history.good()[-10_000:])
         if len(numbers):
             self.tell_known(numbers)
 
     def tell_known(self, numbers: Ints) -> None:
         """Tell the strategy of recorded trials as foreign ones."""
-        self._tell(np.full(len(numbers), FOREIGN), self.space.encode(self.history.reals[numbers]), numbers)
+        self.tell(np.full(len(numbers), FOREIGN), self.space.encode(self.history.reals[numbers]), numbers)
 
 
 _DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -10,28 +9,28 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import OutOfOrder, ProblemError, StoreMismatch, StrategyError
+from ..core.errors import OutOfOrder, ProblemError
 from ..core.evaluator import Evaluator
 from ..core.event import Listener
 from ..core.problem import Goal, Problem, constraints_of, objectives_of
 from ..core.program import Program
 from ..core.space import Space
 from ..core.stopping import StopRule
-from ..core.store import Store
+from ..core.store import Store, StudyRecord
 from ..core.strategy import Strategy
 from ..core.target import Target
 from ..core.trial import Trial
 from ..parts import stopping
 from ..parts.stores import open_store
 from ..parts.strategies import make_strategy
-from . import resume
+from . import amend, resume
 from .by_hand import ByHand
 from .checks import check_listeners, check_storable, check_study
 from .choose import choose_evaluator, count_workers
 from .drive import drive, interruptible, sheltered
 from .flights import Signal
-from .identity import fingerprint, make_seed, study_spec
-from .limits import Limits
+from .identity import fingerprint, make_seed, note_code, reconcile, study_spec
+from .limits import Limits, is_count
 from .listening import Listening
 from .loop import Loop, Options
 from .race import read_confirm, read_repeats
@@ -97,6 +96,7 @@ class Study:
         check_storable(self.space, store)
         self.name = name
         self._ordered: bool | int = ordered
+        self._cache = cache
         pair = read_repeats(repeats)
         share = read_confirm(confirm, self.problem.noisy, pair, len(self.problem.objectives))
         made = study_spec(self.problem, self.strategy, make_seed(seed), pair, aggregate, ordered, share)
@@ -105,7 +105,7 @@ class Study:
         self._owns_store = not isinstance(store, Store)
         try:
             record = self.store.create(name, made, fingerprint(self.problem))
-            self._reconcile(record.spec, made, seed, confirm)
+            reconcile(name, record.spec, made, seed, confirm)
         except BaseException:
             self.close()
             raise
@@ -113,8 +113,15 @@ class Study:
             self.seed = int(record.spec["seed"])
         else:
             self.seed = int(made["seed"])
-        self._stored_strategy = str(record.spec["strategy"])
-        self._id = record.id
+        self._set_up(record, float(record.spec.get("confirm", 0.0) if self.store.durable else share), heard)
+        self._stop_reason = ""
+        self._budget: int | None = None
+        self._running = self._closed = False
+
+    def _set_up(self, record: StudyRecord, confirm: float, heard: Iterable[Listener]) -> None:
+        """Make a session of the stored study, with what it has."""
+        spec = record.spec
+        self._stored_strategy, self._id = str(spec["strategy"]), record.id
         self.session = Session(
             self.problem,
             self.strategy,
@@ -122,31 +129,17 @@ class Study:
             record.id,
             seed=self.seed,
             fingerprint=record.fingerprint,
-            deterministic=cache and not noisy,
-            repeats=pair,
-            aggregate=aggregate,
-            confirm=float(record.spec.get("confirm", 0.0) if self.store.durable else share),
-            listeners=heard,
+            deterministic=self._cache and not self.problem.noisy,
+            repeats=spec["repeats"] if isinstance(spec["repeats"], int) else tuple(spec["repeats"]),
+            aggregate=str(spec["aggregate"]),
+            confirm=confirm,
+            listeners=list(heard),
         )
-        self._loaded = resume.load(self.session) if self.store.durable else 0
-        self._stop_reason = ""
-        self._budget: int | None = None
         self._hand = ByHand(self.session)
-        self._running = self._closed = False
-
-    def _reconcile(self, stored: dict[str, Any], made: dict[str, Any], seed: int | None, confirm: Any) -> None:
-        names = ["space", "objectives", "constraints", "repeats", "aggregate"]
-        names += ["seed"] if seed is not None else []
-        names += ["confirm"] if confirm is not None else []
-        different = [item for item in names if stored.get(item) != made.get(item)]
-        if different:
-            what = "; ".join(
-                f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different
-            )
-            raise StoreMismatch(
-                f"study {self.name!r} is in the store already, with another {' and '.join(different)}. {what}. "
-                "Use another name=, or delete the stored study"
-            )
+        self.session.history.added = dict(spec.get("added", {}))
+        if self.store.durable:
+            resume.load(self.session, record.revision)
+            self.session.crew.leave_with(self)
 
     # --- running --------------------------------------------------------------------------------------------------
 
@@ -183,9 +176,12 @@ class Study:
             objective, vectorised, evaluator, workers, eval_timeout, max_evals, timeout, stop, retries
         )
         suspends = tools.suspends or options.probe is not None
-        with self._watched(progress), interruptible(signal, suspends):
-            self._admit_initial(initial)
-            reason = drive(lambda: self._whole(target, tools, limits, signal, options), suspends)
+        try:
+            with self._watched(progress), interruptible(signal, suspends):
+                amend.try_first(self.session, initial)
+                reason = drive(lambda: self._whole(target, tools, limits, signal, options), suspends)
+        finally:
+            self._depart()
         result = self._finished(reason)
         if signal.draining and not self._quiet:
             self._say_best(result)
@@ -200,9 +196,12 @@ class Study:
                 f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(_PREPARED)}, initial, progress"
             )
         target, tools, limits, options, signal = self._prepare(objective, *_arguments(keywords))
-        with self._watched(progress):
-            self._admit_initial(initial)
-            reason = await self._whole(target, tools, limits, signal, options)
+        try:
+            with self._watched(progress):
+                amend.try_first(self.session, initial)
+                reason = await self._whole(target, tools, limits, signal, options)
+        finally:
+            self._depart()
         return self._finished(reason)
 
     def _prepare(
@@ -226,6 +225,8 @@ class Study:
             raise ProblemError(f"retries: a whole number >= 0 is expected, got {retries!r}")
         deadline = None if eval_timeout is None else Deadline(eval_timeout)
         rule = None if stop is None else stopping.as_rule(stop)
+        if max_evals is None and timeout is None and rule is None and self.store.durable:
+            max_evals = self.store.standing(self._id).budget
         limits = Limits(max_evals, timeout, rule, self.space.raw_size is not None and self.session.deterministic)
         tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
         width = None
@@ -233,7 +234,10 @@ class Study:
             width = self._width(count_workers(workers) or tools.slots)
         self._begin(max_evals)
         self._budget = max_evals
-        self._note_code(target)
+        if self.store.durable and max_evals is not None:
+            self.session.crew.set_budget(max_evals)
+        if self.store.durable:
+            note_code(self.session, self.name, target)
         return target, tools, limits, Options(retries, width, deadline, probe), Signal()
 
     def _width(self, workers: int) -> int:
@@ -247,37 +251,31 @@ class Study:
 
     def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:
         """Raise what `run` would raise before it evaluates anything."""
-        self._prepare(objective, *_arguments(keywords))
-        self._admit_initial(keywords.get("initial"))
-        self._watched(keywords.get("progress")).close()
+        try:
+            self._prepare(objective, *_arguments(keywords))
+            amend.try_first(self.session, keywords.get("initial"))
+            self._watched(keywords.get("progress")).close()
+        finally:
+            self._depart()
 
-    def _begin(self, budget: int | None) -> None:
+    def _begin(self, budget: int | None, by_hand: bool = False) -> None:
+        session = self.session
         if budget is not None:  # what a strategy counts are points
-            budget = -(-int(budget) // self.session.groups.low)
-        if self._loaded and not self.session.started:
-            if self._stored_strategy != self._strategy_name:
-                how = resume.as_foreign(self.session, budget, f"the strategy was {self._stored_strategy}")
-            else:
-                how = resume.resume(self.session, budget)
-            self.session.emit("resumed", trials=len(self.session.history.final()), how=how)
-        self.session.begin(budget)
+            budget = -(-int(budget) // session.groups.low)
+        member = session.crew.join(by_hand, alone=bool(self._ordered))
+        if member is not None:
+            how = resume.take_up(session, member, budget, self._strategy_name, self._stored_strategy)
+            if how:
+                session.emit("resumed", trials=len(session.history.final()), how=how)
+        if session.crew.renewal and by_hand:
+            self._hand.disown()
+            resume.renew(session, budget, ())
+        session.begin(budget)
 
-    def _note_code(self, target: Target) -> None:
-        """Keep what was run, and say so when it is not what earlier results of a stored study came from."""
-        if not self.store.durable or not target.digest:
-            return
-        known = self.store.entries(self._id, 0, ("target",))
-        if known and known[-1].body["digest"] == target.digest:
-            return
-        if known and self.session.history.n:
-            text = (
-                f"the objective {target.name} is not the one that earlier results of study {self.name!r} came from "
-                f"({known[-1].body['name']}, other code or inputs); they stay in one study. "
-                "Use another name= to keep them apart"
-            )
-            self.session.emit("warning", text=text)
-            warnings.warn(text, stacklevel=4)
-        self.session.log("target", name=target.name, digest=target.digest)
+    def _depart(self) -> None:
+        """Take part in the study no longer, unless trials wait for people's answers."""
+        if not self._hand.pending:
+            self.session.crew.leave()
 
     async def _whole(self, target: Target, tools: Evaluator, limits: Limits, signal: Signal, options: Options) -> str:
         session = self.session
@@ -300,22 +298,6 @@ class Study:
             session.spans.workers = max(session.spans.workers, loop.evaluator.slots if loop.evaluator.suspends else 1)
         session.emit("stopped", reason=self._stop_reason)
         return self._stop_reason
-
-    def _admit_initial(self, initial: Sequence[Any] | str | None) -> None:
-        if initial is None:
-            return
-        if isinstance(initial, str):
-            if initial != "defaults":
-                raise ProblemError(f'initial: a list of points or "defaults" is expected, got {initial!r}')
-            point = self.space.defaults
-            if point is None:
-                lacking = [name for name, item in self.space.parameters.items() if item.default is None]
-                raise ProblemError(f'initial="defaults": {lacking} have no default; give default= to each parameter')
-            initial = [point]
-        points = [initial] if not isinstance(initial, (list, tuple, np.ndarray)) else list(initial)
-        chunk = self.session.given(points, "initial")
-        if len(chunk):
-            self.session.backlog.append(chunk)
 
     def _watched(self, progress: bool | str | None) -> Any:
         from ..watch.progress import choose, silent
@@ -343,7 +325,7 @@ class Study:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
             raise ProblemError(f"ask: a whole number of trials >= 0 is expected, got {n!r}")
         self._must_rest("ask")
-        self._begin(self._budget)
+        self._begin(self._budget, by_hand=True)
         return self._hand.ask(int(n))
 
     def tell(self, trials: Trial | Sequence[Trial], values: Any, seconds: Any = None) -> None:
@@ -365,8 +347,61 @@ class Study:
         """
         self._must_rest("add")
         points, read = self._hand.results(params, values)
-        self._begin(self._budget)
+        self._begin(self._budget, by_hand=True)
         self._hand.insert(points, read)
+
+    def enqueue(self, params: Any) -> int:
+        """Queue one point, or a list of points: each is evaluated once, before anything else, by whichever process
+        works on the study next. They count in the budget. Gives how many were queued: points that are trials already
+        are left out.
+
+        Raises:
+            SpaceError: a point that is not in the space; nothing is queued then.
+        """
+        return amend.enqueue(self.session, amend.points_of(params))
+
+    def retract(self, trials: Trial | int | Iterable[Trial | int], reason: str = "", again: bool = False) -> list[int]:
+        """Exclude trials (or their numbers) whose results were wrong. They stay in the store for the record, but count
+        as nothing; every process that works on the study hears of it, and its strategy begins anew without them. Their
+        budget is free again. again: queue their points. Gives the numbers that were retracted (ended ones only).
+
+        Raises:
+            ProblemError: there is no such trial.
+        """
+        return amend.retract(self.session, trials, reason, again)
+
+    @property
+    def budget(self) -> int | None:
+        """The study's lifetime number of trials: of the last `run`, or as it was set here. Processes that are given no
+        limit of their own go by it, and those that run take up a change of it."""
+        return self.store.standing(self._id).budget if self.store.durable else self._budget
+
+    @budget.setter
+    def budget(self, trials: int | None) -> None:
+        if trials is not None and not is_count(trials):
+            raise ProblemError(f"budget: a whole number of trials >= 1, or None, is expected, got {trials!r}")
+        self._budget = None if trials is None else int(trials)
+        if self.store.durable:
+            self.store.set_budget(self._id, self._budget)
+
+    def change_space(self, space: Any) -> None:
+        """Go on in another space: wider or narrower ranges, more or fewer choices, new parameters (with a default: what
+        every trial so far had). All trials stay; those that are not in the new space are no results any more. Other
+        processes that work on the study load it again.
+
+        Raises:
+            SpaceError: a parameter is gone, became another kind, or is new and has no default.
+            StoreMismatch: another process has changed the study in between.
+        """
+        self._must_rest("change_space")
+        self.problem, record = amend.change_space(self.session, self.name, Space.of(space))
+        self.session.crew.leave()
+        self.space = self.problem.space
+        self._set_up(record, self.session.groups.race.share, self.session.listeners)
+
+    def refresh(self) -> None:
+        """Hear what other processes have done since."""
+        self.session.crew.refresh()
 
     def _must_rest(self, call: str) -> None:
         if self._running:
@@ -384,7 +419,7 @@ class Study:
             session.groups,
             session.best,
             self._stop_reason,
-            session.cached,
+            session.cache.hits,
             session.spans,
             self._strategy_name,
             self.strategy.why if session.started else "",
@@ -432,6 +467,8 @@ class Study:
         session = getattr(self, "session", None)
         if session is not None and session.started and not self._closed:
             session.save()  # what was told by hand since the last transaction
+        if session is not None:
+            session.crew.leave()
         self._closed = True
         if self._owns_store:
             self.store.close()
@@ -455,36 +492,3 @@ _PREPARED = {
 
 def _arguments(keywords: dict[str, Any]) -> list[Any]:
     return [keywords.get(name, default) for name, default in _PREPARED.items()]
-
-
-def load(store: str | Store, name: str, *, strategy: str | Strategy | None = None) -> Study:
-    """A stored study, without knowing its space. strategy: needed to run it on where it was made with an object.
-
-    Raises:
-        StoreError: no such store or study.  StrategyError: its strategy is not known by name; give one.
-    """
-    opened = open_store(store)
-    spec = opened.open(name).spec
-    if strategy is None:
-        strategy = str(spec["strategy"])
-        try:
-            make_strategy(strategy)
-        except StrategyError as error:
-            raise StrategyError(
-                f"study {name!r} was made with {strategy}; give load(..., strategy=...): {error}"
-            ) from None
-    study = Study(
-        Space.from_spec(spec["space"]),
-        store=opened,
-        name=name,
-        strategy=strategy,
-        objectives=dict(spec["objectives"]),
-        constraints=spec["constraints"],
-        noisy=spec["noisy"],
-        repeats=spec["repeats"],
-        aggregate=spec["aggregate"],
-        ordered=spec["ordered"],
-        version=spec["version"],
-    )
-    study._owns_store = not isinstance(store, Store)
-    return study

@@ -43,14 +43,13 @@ class Flying(Protocol):
 class Supply:
     """Asks, opens, queues.
 
-    queue: opened rows that wait for the evaluator.  used: trials that count in the budget.
+    queue: opened rows that wait for the evaluator.
     width: rows between ask and tell in ordered mode (ask k + width comes right after tell k), or None.
     """
 
     def __init__(self, session: Session, limits: Limits, flying: Flying, width: int | None) -> None:
         self.session, self.limits, self.flying, self.width = session, limits, flying, width
         self.queue: deque[Chunk] = deque()
-        self.used = session.history.opened - session.outside
         self.waiting = False
         """The strategy gave nothing and has heard nothing since."""
         self.turn: deque[int] = deque()
@@ -62,6 +61,11 @@ class Supply:
             self.turn.extend(sorted(session.untold))
         self._dry = 0
         self._restarts = 0
+
+    @property
+    def used(self) -> int:
+        """Trials that count in the budget."""
+        return self.session.used
 
     @property
     def queued(self) -> int:
@@ -91,6 +95,7 @@ class Supply:
     def fill(self) -> str:
         """Keep enough rows queued; gives a reason when there is nothing left to do."""
         session = self.session
+        self.hear()
         if session.backlog:
             self._open_backlog()
         while True:
@@ -109,6 +114,38 @@ class Supply:
                 continue
             self._dry = 0
             self._enqueue(chunk)
+
+    def hear(self, force: bool = False) -> bool:
+        """Hear of other processes, and take over what nobody alive works on; gives whether there was anything."""
+        session = self.session
+        if session.crew.member is None:
+            return False
+        heard = session.crew.look(force)
+        if heard:
+            self.waiting = False
+        budget = session.crew.budget
+        if budget is not None and self.limits.max_evals is not None:
+            self.limits.max_evals = budget
+            if budget < self.used and self.width is None:
+                self._give_back(self.used - budget)
+        if any(chunk.lost for chunk in (*self.queue, *session.backlog)):
+            return heard  # its own come first, each under its own ticket
+        chunks = session.crew.claim(max(self.flying.rows_wanted - self.queued, 0), force)
+        for chunk in chunks:
+            self.queue.append(chunk)
+            if self.width is not None:
+                self.turn.extend(chunk.numbers.tolist())
+        return heard or bool(chunks)
+
+    def _give_back(self, rows: int) -> None:
+        """The budget has become smaller: what has not started waits for room again."""
+        while rows > 0 and self.queue and self.queue[-1].attempt == 1 and self.queue[-1].source != "enqueued":
+            chunk = self.queue.pop()
+            if len(chunk) > rows:
+                self.queue.append(chunk.rows(slice(0, -rows)))
+                chunk = chunk.rows(slice(-rows, None))
+            rows -= len(chunk)
+            self.session.release([chunk])
 
     def _wanted(self) -> int:
         """How many rows to ask for now."""
@@ -132,7 +169,7 @@ class Supply:
         return min(-(-capacity // repeats), max(room // repeats, min(1, room)))
 
     def _enqueue(self, chunk: Chunk) -> None:
-        chunk = self.session.reuse(chunk)
+        chunk = self.session.cache.reuse(chunk)
         if not len(chunk):
             self.waiting = False
             return
@@ -140,7 +177,6 @@ class Supply:
         if rest is not None:
             self.session.backlog.append(rest)
         if opened is not None:
-            self.used += len(opened)
             self.queue.append(opened)
             if self.width is not None:
                 self.turn.extend(opened.numbers.tolist())

@@ -70,7 +70,7 @@ def job_named(address: str, name: str, changes: Mapping[str, Any] | None = None)
 
 def outcome_named(address: str, name: str) -> Outcome:
     """What the stored job `name` has come to; nothing is run. Raises as `job_named`."""
-    from ...engine.study import load
+    from ...engine.load import load
     from ...parts.stores import open_store
     from .job import address_of
     from .outcome import judge
