@@ -1,6 +1,6 @@
 """A PostgreSQL server for tests: given by the environment, or started here and stopped at the end.
 
-    def test_something(postgres_address):  # of a schema of its own; `postgres_server` is the server
+    def test_something(postgres_address):  # of an empty schema; `postgres_server` is the server
         store = open_store(postgres_address)
 
 $THALWEG_TEST_POSTGRES: the address of a server whose role may create databases ("postgresql://user:password@host/db").
@@ -230,9 +230,28 @@ def postgres_database(postgres_server: Server) -> Iterator[str]:
 
 
 _schemas = itertools.count(1)
+_TABLES = ("study", "counter", "writer", "member", "trial", "log", "snapshot")
+
+
+@pytest.fixture
+def fresh_postgres(postgres_server: Server, postgres_database: str) -> str:
+    """The address of a schema that nobody has used."""
+    return postgres_server.url(postgres_database, query=f"schema=thalweg_fresh_{next(_schemas)}")
 
 
 @pytest.fixture
 def postgres_address(postgres_server: Server, postgres_database: str) -> str:
-    """The address of a schema that nobody has used."""
-    return postgres_server.url(postgres_database, query=f"schema=thalweg_test_{next(_schemas)}")
+    """The address of an empty schema: the same one each time, since to empty it costs far less than to make one."""
+    address = postgres_server.url(postgres_database, query="schema=thalweg_test")
+    empty(address)
+    return address
+
+
+def empty(address: str) -> None:
+    """Delete all rows of the store at `address`, if it is there."""
+    import psycopg
+
+    place, _, schema = address.rpartition("schema=")
+    with psycopg.connect(place.rstrip("?&"), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchall():
+            connection.execute("SET lock_timeout TO '10s'; " + "; ".join(f"DELETE FROM {schema}.{t}" for t in _TABLES))

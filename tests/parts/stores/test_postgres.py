@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from postgres_server import GUARDED
+from postgres_server import GUARDED, empty
 from thalweg.core.errors import Displaced, MissingExtra, StoreError
 from thalweg.core.store import Entry
 from thalweg.parts.stores import _postgres_address, _postgres_link, _postgres_server, open_store
@@ -52,10 +52,18 @@ MACHINE = settings(
 
 
 def run_machine(address, how):
-    def make(folder):  # each run has a schema of its own
-        return open_store(f"{address}_{folder.name.lower().replace('-', '_')}", durability="fast")
+    seen = set()
 
-    run_state_machine_as_test(machine_of(make), settings=how)
+    def make(folder, **options):
+        if folder not in seen:
+            seen.add(folder)
+            empty(address)
+        return open_store(address, durability="fast", **options)
+
+    def crash(store, member):
+        store._members.line.let_go([member.token])  # what the server does
+
+    run_state_machine_as_test(machine_of(make, crash), settings=how)
 
 
 def test_model(postgres_address):
@@ -174,42 +182,42 @@ def test_the_library_is_loaded_only_where_it_is_needed():
 # --- schemas ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_schema_keeps_its_version(postgres_server, postgres_database, postgres_address, monkeypatch):
-    schema = postgres_address.rpartition("=")[2]
-    open_store(postgres_address).close()
+def test_the_schema_keeps_its_version(postgres_server, postgres_database, fresh_postgres, monkeypatch):
+    schema = fresh_postgres.rpartition("=")[2]
+    open_store(fresh_postgres).close()
     postgres_server.execute(f"UPDATE {schema}.store SET version = 99", postgres_database)
     with pytest.raises(StoreError, match=r"newer thalweg \(version 99"):
-        open_store(postgres_address)
+        open_store(fresh_postgres)
     postgres_server.execute(f"UPDATE {schema}.store SET version = 1", postgres_database)
     monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", 2)
     with pytest.raises(StoreError, match=r"no migration.*\[2\]"):
-        open_store(postgres_address)
+        open_store(fresh_postgres)
     script = {2: "ALTER TABLE study ADD COLUMN colour text NOT NULL DEFAULT 'red'"}
     monkeypatch.setattr(_postgres_link, "migrations", lambda folder: script)
-    open_store(postgres_address).close()
-    open_store(postgres_address).close()
+    open_store(fresh_postgres).close()
+    open_store(fresh_postgres).close()
     assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(2,)]
     assert postgres_server.execute(f"SELECT colour FROM {schema}.study", postgres_database) == []
 
 
-def test_a_migration_that_fails_changes_nothing(postgres_server, postgres_database, postgres_address, monkeypatch):
-    schema = postgres_address.rpartition("=")[2]
-    open_store(postgres_address).close()
+def test_a_migration_that_fails_changes_nothing(postgres_server, postgres_database, fresh_postgres, monkeypatch):
+    schema = fresh_postgres.rpartition("=")[2]
+    open_store(fresh_postgres).close()
     monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", 3)
     scripts = {2: "ALTER TABLE study ADD COLUMN colour text", 3: "ALTER TABLE nothing ADD COLUMN colour text"}
     monkeypatch.setattr(_postgres_link, "migrations", lambda folder: scripts)
     with pytest.raises(StoreError, match="nothing"):
-        open_store(postgres_address)
+        open_store(fresh_postgres)
     assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(1,)]
     with pytest.raises(psycopg.errors.UndefinedColumn):
         postgres_server.execute(f"SELECT colour FROM {schema}.study", postgres_database)
 
 
-def test_a_schema_of_another_program_is_left_alone(postgres_server, postgres_database, postgres_address):
-    schema = postgres_address.rpartition("=")[2]
+def test_a_schema_of_another_program_is_left_alone(postgres_server, postgres_database, fresh_postgres):
+    schema = fresh_postgres.rpartition("=")[2]
     postgres_server.execute(f"CREATE SCHEMA {schema} CREATE TABLE trial (x int)", postgres_database)
     with pytest.raises(StoreError, match="another program"):
-        open_store(postgres_address)
+        open_store(fresh_postgres)
     assert postgres_server.execute(
         f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema}'", postgres_database
     ) == [(1,)]

@@ -27,9 +27,9 @@ def storm(*arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
-def test_eight_processes_create_at_once(postgres_address):
+def test_eight_processes_create_at_once(fresh_postgres):
     for i in range(2):
-        address = f"{postgres_address}_{i}"
+        address = f"{fresh_postgres}_{i}"
         got = storm("race", address, 8)
         assert got["codes"] == [0] * 8
         assert len(got["records"]) == 8 and len({tuple(record) for record in got["records"]}) == 1

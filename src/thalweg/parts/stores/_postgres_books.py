@@ -11,7 +11,7 @@ from ...core.store import Entry, StudyRecord
 from ._books import Counter
 from ._postgres_link import Link
 from ._postgres_server import Read, Transaction
-from ._rows import from_json, log_crc, study_crc, to_json
+from ._rows import from_json, log_crc, state_crc, study_crc, to_json
 
 Written = list[tuple[float, int]]
 """The (time, sequence) that entries of the log got, to be told when the transaction stands."""
@@ -35,6 +35,19 @@ def vanished(where: str, study: int) -> StoreError:
 def locked(study: int) -> Read:
     """The read that locks a study, and gives its counter and the server's time. Every write begins with it."""
     return "lock_counter", {"study": study}
+
+
+def own(transaction: Transaction, counter: Counter, token: int | None, trials: Sequence[tuple[int, int]]) -> None:
+    """Open trials (number, attempt) belong to the member `token`, or to nobody."""
+    transaction.later(
+        "own_trials",
+        study=counter.study,
+        token=token,
+        version=counter.version,
+        numbers=array(number for number, _ in trials),
+        attempts=array(attempt for _, attempt in trials),
+        crcs=array(state_crc(token, attempt) for _, attempt in trials),
+    )
 
 
 class Books:

@@ -12,7 +12,7 @@ from ._answers import Settled, summary
 from ._books import Counter
 from ._claims import Found
 from ._common import lost_error, never_opened
-from ._postgres_books import Books, array, lines
+from ._postgres_books import Books, array, lines, own
 from ._postgres_members import Members, Place
 from ._postgres_server import Read, Transaction
 from ._rows import Ended, Row, place, same_result, sound, state_crc, with_attempt
@@ -68,10 +68,7 @@ def take(books: Books, transaction: Transaction, counter: Counter, member: Membe
     for row in [*found.queued, *([found.lost] if found.lost is not None else [])]:
         attempt = row[6] + 1 if row is found.lost else max(row[6], 1)
         mine.append((*row[:5], state_crc(token, attempt), attempt, token))
-    transaction.later(
-        "claim_trials", study=study, token=token, version=counter.version, numbers=array(row[0] for row in mine),
-        attempts=array(row[6] for row in mine), crcs=array(row[5] for row in mine),
-    )  # fmt: skip
+    own(transaction, counter, token, [(row[0], row[6]) for row in mine])
     if found.poisoned:
         ended = [_given_up(study, row, note) for row, note in found.poisoned]
         finish(transaction, study, ended, counter.version, None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...core.errors import StoreError
 from ...core.store import Member, MemberView
 from ._common import busy, displaced
-from ._postgres_books import array, locked, vanished
+from ._postgres_books import Books, array, locked, own, vanished
 from ._postgres_lifeline import Lifeline
 from ._postgres_link import Link
 from ._postgres_server import Read, Server, Transaction
@@ -45,14 +46,16 @@ class Members:
     clock: seconds, instead of the server's (for tests; nobody is given time to come back then).
     """
 
-    def __init__(self, server: Server, lease_s: float, clock: Callable[[], float] | None) -> None:
-        self._server = server
+    def __init__(self, server: Server, books: Books, lease_s: float, clock: Callable[[], float] | None) -> None:
+        self._server, self._books = server, books
         self.lease_s = lease_s
         self._clock = clock
         self.line = Lifeline(server)
         server.returned = self._returned
         self._heard: dict[int, float] = {}
         """Token -> when it was last heard of, by this process's clock."""
+        self._mine: dict[int, Member] = {}
+        """Members that joined through this object."""
 
     def places_read(self, study: int) -> Read:
         """The query for all places of a study."""
@@ -94,6 +97,7 @@ class Members:
         finally:
             self.line.let_go(token for token in tried if member is None or token != member.token)
         self._heard[member.token] = time.monotonic()
+        self._mine[member.token] = member
         return member
 
     def beat(self, member: Member) -> None:
@@ -108,9 +112,9 @@ class Members:
             raise displaced(self._server.where, member)
         self._heard[member.token] = time.monotonic()
 
-    def check(self, transaction: Transaction, member: Member | None) -> None:
-        """Raises Displaced if `member` is not there any more, by the transaction's read "has_member"."""
-        if member is not None and not transaction.rows["has_member"]:
+    def check(self, rows: dict[str, list[Any]], member: Member | None) -> None:
+        """Raises Displaced if `member` is not there any more, by what the read "has_member" gave."""
+        if member is not None and not rows["has_member"]:
             raise displaced(self._server.where, member)
 
     def said(self, transaction: Transaction, member: Member | None) -> None:
@@ -121,15 +125,31 @@ class Members:
             transaction.later("beat", token=member.token, now=self._now())
             self._heard[member.token] = time.monotonic()
 
-    def leave(self, tokens: Sequence[int]) -> None:
-        """See `Store.leave`."""
-        self._server.do(("bury", {"tokens": array(tokens)}), durable=True)
-        self.forget(tokens)
+    def leave(self, member: Member) -> None:
+        """See `Store.leave`. What it has open belongs to nobody from now on; nothing is lost, so the attempts stay."""
+        study, token = member.study, member.token
+        owned = {"study": study, "owners": array([token]), "numbers": None, "most": None}
+        reads: list[Read] = [locked(study), ("has_member", {"token": token}), ("owned_trials", owned)]
+
+        def work(transaction: Transaction) -> None:
+            if not transaction.rows["lock_counter"] or not transaction.rows["has_member"]:
+                return
+            transaction.later("bury", tokens=array([token]))
+            rows = transaction.rows["owned_trials"]
+            if rows:
+                counter = self._books.counter(transaction, study)
+                counter.version += 1
+                own(transaction, counter, None, [(row[0], row[6]) for row in rows])
+                self._books.keep(transaction, counter)
+
+        self._server.write(reads, work)
+        self.forget([token])
 
     def forget(self, tokens: Sequence[int]) -> None:
         """Free their locks."""
         for token in tokens:
             self._heard.pop(token, None)
+            self._mine.pop(token, None)
         self.line.let_go(tokens)
 
     def bury_dead(self, transaction: Transaction) -> None:
@@ -139,11 +159,13 @@ class Members:
 
     def close(self) -> None:
         """Everybody who joined through this object, in this process, leaves."""
-        tokens = self.line.held
-        if tokens and not self._server.closed:
+        mine = [self._mine[token] for token in self.line.held if token in self._mine]
+        if mine and not self._server.closed:
             self._server.patience_s = 0.0  # who goes does not wait
-            with suppress(StoreError):
-                self.leave(tokens)
+            with suppress(StoreError), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                for member in mine:
+                    self.leave(member)
         self.line.close()
 
     def views(self, link: Link, study: int) -> list[MemberView]:

@@ -94,7 +94,7 @@ class PostgresStore(Store):
         self.lease_s = options["lease_s"]
         self._server = Server(parsed, options["schema"], options["durability"] == "full", options["patience_s"])
         self._books = Books(parsed.shown)
-        self._members = Members(self._server, self.lease_s, clock)
+        self._members = Members(self._server, self._books, self.lease_s, clock)
 
     @property
     def address(self) -> str:
@@ -207,7 +207,7 @@ class PostgresStore(Store):
     def leave(self, member: Member) -> None:
         """See `Store.leave`. After `close` it has left already."""
         if not self._server.closed:
-            self._members.leave([member.token])
+            self._members.leave(member)
 
     def members(self, study: int) -> list[MemberView]:
         """See `Store.members`."""
@@ -228,14 +228,15 @@ class PostgresStore(Store):
         asked = (member, limit, numbers, attempts)
 
         def look(link: Link) -> bool:
-            first: list[Read] = [("get_counter", {"study": study}), *reads]
+            first: list[Read] = [("get_counter", {"study": study}), *present(member), *reads]
             results = link.batch([link.say(name, **values) for name, values in first])
             rows = {name: result.rows for (name, _), result in zip(first, results, strict=True)}
             self._books.counter_of(study, rows["get_counter"], lambda: link.rows("count_again", study=study))
+            self._members.check(rows, member)
             return bool(claims.find(self._books, rows, link.rows, *asked))
 
         def work(transaction: Transaction) -> list[Any]:
-            self._members.check(transaction, member)
+            self._members.check(transaction.rows, member)
             counter = self._books.counter(transaction, study)
             found = claims.find(self._books, transaction.rows, transaction.now, *asked)
             if not found:
@@ -246,7 +247,7 @@ class PostgresStore(Store):
             self._books.keep(transaction, counter)
             return taken
 
-        if limit < 1 or not self._server.read(look):
+        if not self._server.read(look) or limit < 1:
             return []
         rows = self._server.write([locked(study), *present(member), *reads], work)
         return trials_of(study, rows, self._books.damaged(study))
@@ -269,7 +270,7 @@ class PostgresStore(Store):
             reads.append(("same_points", {"study": study, "digests": array(name.hex() for name, _ in points)}))
 
         def work(transaction: Transaction) -> tuple[Opened, Written]:
-            self._members.check(transaction, member)
+            self._members.check(transaction.rows, member)
             counter = self._books.counter(transaction, study)
             kept, taken = fresh(transaction, counter, points, budget)
             opened = Opened(counter.next, len(kept), taken)

@@ -199,7 +199,8 @@ WHERE
     AND (%(numbers)s::int8[] IS NULL OR number = ANY(%(numbers)s::int8[]))
 ORDER BY number LIMIT %(most)s;
 
--- name: claim_trials
+-- name: own_trials
+-- Open trials belong to the member `token`, or to nobody.
 UPDATE trial SET
     owner = %(token)s, writer = %(token)s, attempt = row.attempt, version = %(version)s, result_crc = row.crc
 FROM unnest(%(numbers)s::int8[], %(attempts)s::int8[], %(crcs)s::int8[]) AS row (number, attempt, crc)
