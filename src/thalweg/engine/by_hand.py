@@ -26,6 +26,7 @@ class ByHand:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._asked: dict[int, Chunk] = {}
+        self._reader = Target(_nothing, session.problem)
 
     def ask(self, n: int) -> list[Trial]:
         """See `Study.ask`."""
@@ -85,7 +86,7 @@ class ByHand:
         while session.untold:  # recorded by an earlier process, which ended before it told them
             session.conclude(session.untold.pop(min(session.untold)))
         lost = any(chunk.lost for chunk in session.backlog)  # its own come first, each under its own ticket
-        claimed = [] if lost else session.crew.claim(n, force=True)
+        claimed = [] if lost else session.crew.claim(n)
         if claimed:
             session.backlog[:0] = claimed[1:]
             return claimed[0]
@@ -151,7 +152,7 @@ class ByHand:
         if raw is None:
             return Outcomes.failed(1, width, "told as failed")
         try:
-            reading = Target(_nothing, problem).read(raw)
+            reading = self._reader.read(raw)
         except ObjectiveError as error:
             if "finite number" in str(error):
                 return Outcomes.failed(1, width, str(error))

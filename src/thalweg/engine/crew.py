@@ -105,6 +105,7 @@ class Crew:
 
     def refresh(self) -> None:
         """Hear of others now, also while this process does not take part: its strategy is told when it does."""
+        self._claim_at = 0.0
         if self.session.store.durable:
             self.look(force=True)
 
