@@ -314,15 +314,20 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise StoreError(f"{path}: {error}: {_cure(error)}") from error
+        raise StoreError(f"{path}: {error}: {_cure(error).replace('FILE', str(path))}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: a text in it is damaged ({error.reason}); salvage: thalweg repair {path}") from error
 
 
 def _cure(error: apsw.Error) -> str:
     import apsw
 
     cures: list[tuple[type[apsw.Error], str]] = [
-        (apsw.NotADBError, "this is not an SQLite file; give the path of a new file"),
-        (apsw.CorruptError, "the file is damaged; copy it, then salvage it with: sqlite3 FILE .recover"),
+        (
+            apsw.NotADBError,
+            "this is not an SQLite file (any more); give a new path, or salvage it: thalweg repair FILE",
+        ),
+        (apsw.CorruptError, "the file is damaged; salvage it: thalweg repair FILE"),
         (apsw.FullError, "the disk is full; free some space and resume: what was acknowledged is safe"),
         (apsw.BusyError, f"another program has kept it locked for {BUSY_MS // 1000} s; close that one and resume"),
         (apsw.ReadOnlyError, "the file or its folder is not writable; check its owner and the mount"),

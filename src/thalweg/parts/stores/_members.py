@@ -129,7 +129,12 @@ class Members:
             return
         if self.due(member):
             self.beat(connection, member)
-        elif one(connection, self._sql["has_member"], (member.token,)) is None:
+        else:
+            self.must_be_there(connection, member)
+
+    def must_be_there(self, connection: apsw.Connection, member: Member) -> None:
+        """Raises Displaced if the place of `member` is another's, or it has left."""
+        if one(connection, self._sql["has_member"], (member.token,)) is None:
             raise displaced(str(self._books.path), member)
 
     def heard(self, connection: apsw.Connection, member: Member | None) -> None:

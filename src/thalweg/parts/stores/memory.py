@@ -192,7 +192,7 @@ class MemoryStore(Store):
         check_claim(limit, attempts)
         with self._lock:
             found = self._get(member.study)
-            self._heard(found, member)
+            self._present(found, member)
             if limit < 1 or (not found.mixed and found.owner == member.token):
                 return []  # everything was opened by `member`
             found.look()
@@ -224,6 +224,9 @@ class MemoryStore(Store):
             trial.attempt = max(trial.attempt, 1) if trial.owner is None else trial.attempt + 1
             trial.owner = member.token
         if mine or poisoned:
+            self._heard(study, member)
+            for place in study.places.values():
+                place.gone = not place.alive
             study.mixed = True
             study.changed(member.token, sorted(trial.number for trial in mine))
             study.changed(None, poisoned)
@@ -233,6 +236,10 @@ class MemoryStore(Store):
 
     def _works(self, place: Place) -> bool:
         return place.alive and self._clock() - place.beat_s <= self.lease_s
+
+    def _holds(self, study: MemoryStudy, member: Member) -> bool:
+        place = study.places[member.ordinal]
+        return place.token == member.token and not place.gone
 
     def _present(self, study: MemoryStudy, member: Member) -> Place:
         place = study.places.get(member.ordinal)
@@ -290,11 +297,10 @@ class MemoryStore(Store):
             if len(finishing) and not found.end_all(finishing, member.token if member is not None else None):
                 refused, lines = found.settle(finishing, member)
             if member is not None:
-                place = found.places.get(member.ordinal)
-                if place is None or place.token != member.token:
-                    log = ()
-                elif not place.gone:
+                if self._holds(found, member):
                     self._heard(found, member)
+                elif found.places[member.ordinal].token != member.token:
+                    log = ()
             if log:
                 _write(found, log)
             if lines:
@@ -328,6 +334,8 @@ class MemoryStore(Store):
         with self._lock:
             found = self._get(study)
             first = found.next
+            if member is not None and self._holds(found, member):
+                self._heard(found, member)
             if len(opening):
                 found.add(opening, renumbered(finishing, first), member.token if member is not None else None)
             if log:

@@ -212,6 +212,7 @@ class SQLiteStore(Store):
         asked = (member, limit, numbers, attempts)
         with self._database.reading() as connection:
             self._books.counter(connection, member.study)
+            self._members.must_be_there(connection, member)
             found = _claims.find(self._books, self._members, connection, *asked)
         if not found or limit < 1:
             return []
