@@ -78,7 +78,7 @@ def test_a_point_that_kills_its_worker_is_given_up(folder):
     with tw.load(f"sqlite:///{folder}/s.db", "demo") as study:
         study.budget = 3
         study.enqueue([{"x": 4.5}, {"x": 0.0}])
-    for _ in range(3):
+    for _ in range(5):
         worker = start(folder, "mine:deadly")
         worker.communicate(timeout=60)
         assert worker.returncode == 7

@@ -27,6 +27,9 @@ LOOK_S = 0.02
 """Seconds between two looks at what others have done, at least."""
 CLAIM_S = 0.25
 """Seconds between two searches for trials that nobody alive works on."""
+LOSSES = 5
+"""So often a trial may be lost with its process before it is given up. The first loss may be that of a whole queue; after
+that a trial is claimed alone, so what is lost again and again was running."""
 BY_HAND = "by hand"
 REVISED = "the space of the study was changed: load it again"
 
@@ -197,7 +200,7 @@ class Crew:
         if self.member is None or limit < 1 or (not force and before < self._claim_at):
             return []
         session = self.session
-        trials = session.store.claim(self.member, limit)
+        trials = session.store.claim(self.member, limit, None, LOSSES)
         self._claim_at = perf_counter() + (CLAIM_S if not trials else 0.0)
         session.spans.add("store", perf_counter() - before)
         if not trials:
@@ -225,7 +228,7 @@ class Crew:
         if self.member is None:
             return chunk
         number = int(chunk.numbers[0])
-        got = self.session.store.claim(self.member, 1, [number])
+        got = self.session.store.claim(self.member, 1, [number], LOSSES)
         if got:
             self.own.add(number)
             chunk.attempt, chunk.lost = max(got[0].attempt, 1), False
