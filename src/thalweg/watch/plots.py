@@ -40,15 +40,38 @@ def plot(data: RunData, path: str | Path | None = None, kind: str = "overview") 
     """
     if path is None:
         return figure(data, kind)
+    checked(path)
+    return save(figure(data, kind), path)
+
+
+def checked(path: str | Path) -> Path:
+    """`path`, if its suffix is a format that can be written. Raises ProblemError where it is not."""
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ProblemError(f"plot: the file must end in {', '.join(SUFFIXES)}; got {path.name!r}")
-    made = figure(data, kind)
+    return path
+
+
+def save(made: Any, path: str | Path) -> Path:
+    """Write a `Figure`; the suffix decides the format. Gives the path."""
+    path = checked(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # a box stands for it
         made.savefig(path, format=path.suffix.lower()[1:], dpi=140)
     return path
+
+
+def blank(purpose: str = "drawing a run") -> Any:
+    """An empty matplotlib `Figure` with a canvas of its own. Raises MissingExtra where matplotlib is not installed."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("matplotlib", "plots", purpose) from error
+    made = Figure(layout="constrained", facecolor="white")
+    FigureCanvasAgg(made)
+    return made
 
 
 def figure(data: RunData, kind: str = "overview") -> Any:
@@ -58,13 +81,7 @@ def figure(data: RunData, kind: str = "overview") -> Any:
         raise ProblemError(f"plot: unknown kind {kind!r}; known: {', '.join(KINDS)}")
     if kind == "pareto" and len(data.objectives) < 2:
         raise ProblemError("plot: 'pareto' needs two objectives or more, this run has one; use 'convergence'")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "plots", "drawing a run") from error
-    made = Figure(layout="constrained", facecolor="white")
-    FigureCanvasAgg(made)
+    made = blank()
     draw(made, data)
     _title(made, data)
     return made
