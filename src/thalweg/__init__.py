@@ -40,7 +40,9 @@ from .engine.study import Study
 
 if TYPE_CHECKING:
     from .apps.programs.command import Command
+    from .core.limits import Limits
     from .engine.many import minimize_many
+    from .parts.evaluators.process import Process
     from .parts.stopping.patience import Patience
     from .parts.stopping.plateau import Plateau
     from .parts.stopping.target import Target
@@ -55,9 +57,11 @@ __version__ = "0.1.0"
 _LATER = {
     "Chain": "parts.strategies.chain",
     "Command": "apps.programs.command",
+    "Limits": "core.limits",
     "Patience": "parts.stopping.patience",
     "Plateau": "parts.stopping.plateau",
     "Portfolio": "parts.strategies.portfolio",
+    "Process": "parts.evaluators.process",
     "Relay": "parts.strategies.relay",
     "Restart": "parts.strategies.restart",
     "Target": "parts.stopping.target",
@@ -94,6 +98,7 @@ __all__ = [
     "Float",
     "InfeasibleSpace",
     "Integer",
+    "Limits",
     "ObjectiveError",
     "Patience",
     "Permutation",
@@ -101,6 +106,7 @@ __all__ = [
     "Portfolio",
     "Problem",
     "ProblemError",
+    "Process",
     "Proposals",
     "Relay",
     "Restart",
