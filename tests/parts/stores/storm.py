@@ -1,4 +1,4 @@
-"""Helper processes for the tests beside this file: `python storm.py race|budget|inherit|kill FILE ...`.
+"""Helper processes for the tests beside this file: `python storm.py race|budget|crew|inherit|kill FILE ...`.
 
 Each prints one line of JSON.
 
@@ -7,6 +7,7 @@ Workers are forked from one interpreter, so that hundreds of them cost little; e
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -28,6 +29,7 @@ SPACE = make_space()
 def fork(work):
     """(pid, the reading end of a pipe that `work(write)` writes lines to)."""
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)  # it is read when the writer has ended
     pid = os.fork()
     if pid:
         os.close(writing)
@@ -127,46 +129,137 @@ def inherit(path, count):
             "stored": [trial.number for trial in trials if trial.status == 2], "verify": store.verify()}  # fmt: skip
 
 
+def crew(path, count, total, queued):
+    """`count` processes create one study and work on it until its budget is used up; a reader polls meanwhile."""
+    start = time.monotonic() + 0.5
+
+    def work(write):
+        store = SQLiteStore(path, durability="fast")
+        study = store.create("demo", {}, "f").id
+        member = store.join(study, f"pid {os.getpid()}")
+        if member.ordinal == 0:
+            store.open_trials(study, opening_of(queued, 1, SPACE), total)
+        while time.monotonic() < start:  # every worker is there before the first one works
+            time.sleep(0.005)
+        told = []
+        while True:
+            mine = [trial.number for trial in store.claim(member, 1)]
+            if not mine:
+                first, got, _ = store.open_trials(study, opening_of(1, 0, SPACE), total, [Entry("asked", {})], member)
+                mine = list(range(first, first + got))
+            if not mine:
+                break
+            time.sleep(0.01)  # an evaluation, of equal length for all
+            assert store.append(study, finishing_of(mine), [Entry("told", {})], member) == []
+            told += mine
+        write([member.ordinal, told])
+        store.close()
+
+    def poll(write):
+        store = SQLiteStore(path)
+        study, version, seen = store.create("demo", {}, "f").id, 0, {}
+        while sum(status == 2 for status in seen.values()) < total:
+            trials, version = store.since(study, version)
+            seen.update({trial.number: trial.status for trial in trials})
+            time.sleep(0.002)
+        write(sorted(seen))
+        store.close()
+
+    codes, found = gather([fork(work) for _ in range(count)] + [fork(poll)])
+    return {"codes": codes, "ordinals": sorted(part[0][0] for part in found[:-1]), "seen": found[-1][0],
+            "shares": [part[0][1] for part in found[:-1]]}  # fmt: skip
+
+
 def kill(path, kills, workers, seed):
-    """Workers write in a loop; one after the other is killed at a random instant. Gives what was acknowledged."""
+    """Members claim, open and end trials; one after the other is killed at a random instant, and another one joins.
+
+    At the end the budget is what is used by then, and the last ones finish everything. Gives what was acknowledged.
+    """
     keeper = SQLiteStore(path)  # open, and used, while others are forked: none of it may reach them
-    keeper.create("demo", {}, "f")
+    study = keeper.create("demo", {}, "f").id
+    keeper.set_budget(study, 10**9)
     rng = random.Random(seed)
 
     def work(write):
         store = SQLiteStore(path, durability="full" if os.getpid() % 2 else "fast")
-        study = store.open("demo").id
+        member = store.join(study, f"pid {os.getpid()}")
+        write({"token": member.token})
+        lot = random.Random(member.token)
         while True:
-            first, got, _ = store.open_trials(study, opening_of(3, 0, SPACE), None, [Entry("asked", {"n": 3})])
-            values = np.arange(first, first + got) * 10.0 + os.getpid() % 10
-            write({"opened": list(range(first, first + got))})
-            store.append(study, finishing_of(range(first, first + got), values), [Entry("told", {"first": first})])
-            write({"told": [[first + i, value] for i, value in enumerate(values.tolist())]})
+            mine = [[trial.number, trial.attempt] for trial in store.claim(member, 2, attempts=4)]
+            budget = store.standing(study).budget
+            if mine:
+                write({"claimed": mine, "at": time.monotonic()})
+            else:
+                opening = opening_of(lot.randint(1, 3), 0, SPACE)
+                first, got, _ = store.open_trials(
+                    study, opening, budget, [Entry("asked", {}, by=member.ordinal)], member
+                )
+                mine = [[first + i, 1] for i in range(got)]
+                write({"opened": mine})
+                if lot.random() < 0.1:
+                    store.open_trials(study, opening, budget)  # queued: for whoever comes
+            if mine and lot.random() < 0.05:
+                store.release(study, [mine.pop()[0]], member)
+            if mine:
+                numbers = [number for number, _ in mine]
+                values = np.array(numbers) * 10.0 + os.getpid() % 10
+                told = Entry("told", {"numbers": numbers}, by=member.ordinal)
+                refused = store.append(study, finishing_of(numbers, values), [told], member)
+                write({"told": [[n, v] for n, v in zip(numbers, values.tolist(), strict=True) if n not in refused]})
+            elif budget < 10**9 and all(trial.status >= 2 for trial in store.since(study)[0]):
+                return store.close()
+            else:
+                time.sleep(0.005)
 
-    alive = [fork(work) for _ in range(workers)]
-    acknowledged = []
+    alive, lives, gone = [fork(work) for _ in range(workers)], [], {}
+
+    def bury(pid, reading):
+        found = lines(reading)
+        os.waitpid(pid, 0)
+        lives.append(found)
+        return found
+
     for _ in range(kills):
         pid, reading = alive.pop(rng.randrange(len(alive)))
         select.select([reading], [], [], 10.0)  # it works: from here on any instant will do
-        time.sleep(rng.random() * 0.02)
+        time.sleep(rng.random() * 0.03)
         os.kill(pid, signal.SIGKILL)
-        acknowledged += lines(reading)
-        os.waitpid(pid, 0)
-        keeper.log(1, [Entry("killed", {})])
+        at = time.monotonic()
+        for item in bury(pid, reading):
+            if "token" in item:
+                gone[item["token"]] = at
+        keeper.log(study, [Entry("killed", {})])
         alive.append(fork(work))
+    keeper.set_budget(study, keeper.standing(study).used)
     for pid, reading in alive:
-        os.kill(pid, signal.SIGKILL)
-        acknowledged += lines(reading)
-        os.waitpid(pid, 0)
-    return {"opened": [number for item in acknowledged for number in item.get("opened", [])],
-            "told": [pair for item in acknowledged for pair in item.get("told", [])]}  # fmt: skip
+        bury(pid, reading)
+    waits, holder = [], {}
+    for life in lives:
+        tokens = [item["token"] for item in life if "token" in item]
+        for item in life:
+            for number, _ in item.get("opened", []):
+                holder[number] = tokens[0]
+    for at, number, attempt, token in sorted(
+        (item["at"], number, attempt, next(one["token"] for one in life if "token" in one))
+        for life in lives
+        for item in life
+        if "claimed" in item
+        for number, attempt in item["claimed"]
+    ):
+        if attempt > 1 and number in holder and holder[number] in gone:
+            waits.append(at - gone[holder[number]])
+        holder[number] = token
+    items = [item for life in lives for item in life]
+    return {"opened": [number for item in items for number, _ in item.get("opened", [])],
+            "told": [pair for item in items for pair in item.get("told", [])], "waits": waits}  # fmt: skip
 
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
     print(
         json.dumps(
-            {"race": race, "budget": budget, "inherit": inherit, "kill": kill}[what](
+            {"race": race, "budget": budget, "crew": crew, "inherit": inherit, "kill": kill}[what](
                 arguments[0], *map(int, arguments[1:])
             )
         )
