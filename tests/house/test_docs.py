@@ -91,7 +91,7 @@ TABLES = [
     ("thalweg.parts.evaluators", "EVALUATORS", "docs/how-to/parallel.md"),
     ("thalweg.parts.stores", "STORES", "docs/how-to/resume.md"),
     ("thalweg.parts.stopping", "STOP_RULES", "docs/how-to/parallel.md"),
-    ("thalweg.cli.main", "COMMANDS", "docs/how-to/tune-a-program.md"),
+    ("thalweg.cli.main", "COMMANDS", "docs/how-to/commands.md"),
 ]
 
 
