@@ -13,7 +13,10 @@ from ..core.errors import ThalwegError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "Tune a real compressor on this machine, in about a minute."),
+    "doctor": ("doctor:doctor", "Examine this machine, and a store."),
     "export": ("export:export", "Write a study's trials as CSV or JSON."),
+    "list": ("list:list_studies", "How the studies of a store stand, and who works on them."),
+    "repair": ("repair:repair", "Make a sound store of a damaged one."),
     "resume": ("resume:resume", "Go on with a tuning job where it was left."),
     "show": ("show:show", "List the studies of a store, or show one."),
     "worker": ("worker:worker", "Work on a stored study until it is done, beside any number of others."),
