@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
@@ -82,50 +83,102 @@ def vfs():
     made.unregister()
 
 
-def run(path, vfs_name):
+@dataclass
+class Known:
+    """What a run knows to have happened (`gone`: what may have)."""
+
+    study: int | None = None
+    told: dict[int, float] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
+    retracted: set[int] = field(default_factory=set)
+    claimed: dict[int, int] = field(default_factory=dict)
+    logged: int = 0
+    kept: int = 0
+    revision: int = 0
+    token: int = 0
+
+
+def run(path, vfs_name) -> Known:
     """A short life of a store, closed at the end; what was acknowledged. StoreErrors are survived, as a loop may."""
-    told: dict[int, float] = {}
-    opened: set[int] = set()
-    logged, kept, study, store = 0, 0, None, None
+    known, store, member = Known(), None, None
     for i in range(9):
         with suppress(StoreError):
             if store is None:
                 store = SQLiteStore(path, vfs=vfs_name)
-            if study is None:
-                study = store.create("demo", {"x": 1}, "f").id
-            first, got, _ = store.open_trials(study, opening_of(2, i, SPACE), None, [Entry("asked", {"i": i})])
-            logged += 1
-            opened |= set(range(first, first + got))
-            values = np.arange(got) + 100.0 * i
-            store.append(study, finishing_of(range(first, first + got), values), [Entry("told", {"i": i})])
-            logged += 1
-            told |= {first + j: value for j, value in enumerate(values.tolist())}
-            if i % 3 == 2:
-                store.snapshot(study, {"i": i, "blob": "x" * 9000}, i)
-                kept = i
+            if known.study is None:
+                known.study = store.create("demo", {"x": 1}, "f").id
+            if member is None:
+                member = store.join(known.study, f"life {i}")
+                assert member.token > known.token
+                known.token = member.token
+            work(store, member, known, i)
+        if i == 5 and member is not None:
+            with suppress(StoreError):
+                store.leave(member)
+            member = None  # also a leaving that failed frees the lock
     if store is not None:
         with suppress(StoreError):
             store.close()
         with suppress(apsw.Error):
             store._database._connection and store._database._connection.close(True)
-    return study, told, opened, logged, kept
+    return known
 
 
-def check(path, found) -> None:
-    study, told, opened, logged, kept = found
+def work(store, member, known: Known, i: int) -> None:
+    study = known.study
+    first, got, _ = store.open_trials(study, opening_of(2, i, SPACE), None, [Entry("asked", {"i": i})], member)
+    known.logged += 1
+    known.opened |= set(range(first, first + got))
+    values = np.arange(got) + 100.0 * i
+    store.append(study, finishing_of(range(first, first + got), values), [Entry("told", {"i": i})], member)
+    known.logged += 1
+    known.told |= {first + j: value for j, value in enumerate(values.tolist())}
+    if i % 3 == 0:
+        queued, count, _ = store.open_trials(study, opening_of(2, 20 + i, SPACE), None)
+        known.opened |= set(range(queued, queued + count))
+        mine = {trial.number: trial.attempt for trial in store.claim(member, 2)}
+        known.claimed |= mine
+        known.gone |= {min(mine)}
+        store.release(study, [min(mine)], member)
+        known.released |= {min(mine)}
+        known.gone |= {first}
+        known.retracted |= set(store.retract(study, [first], "faulty"))
+    if i % 3 == 1:
+        store.set_budget(study, 100 + i)
+        known.revision = store.respec(study, {"x": i}, "f", store.open("demo").revision).revision
+        store.beat(member)
+    if i % 3 == 2:
+        store.snapshot(study, {"i": i, "blob": "x" * 9000}, i)
+        known.kept = i
+
+
+def check(path, known: Known) -> None:
     store = SQLiteStore(path)  # without faults
     assert store.verify() == []
-    if study is not None:
-        trials = {trial.number: trial for trial in store.since(study)[0]}
-        assert {number: trials[number].values[0] for number in told} == told, "an acknowledged result is lost"
-        assert opened <= set(trials), "an acknowledged trial is lost"
-        assert len(store.entries(study)) >= logged
-        assert not kept or store.restore(study)[1] >= kept
+    if known.study is not None:
+        trials = {trial.number: trial for trial in store.since(known.study)[0]}
+        assert {number: trials[number].values[0] for number in known.told} == known.told, "an answer is lost"
+        assert known.opened - known.gone <= set(trials), "an acknowledged trial is lost"
+        assert not known.released & set(trials) and all(trials[number].status == 6 for number in known.retracted)
+        assert all(trials[n].attempt >= attempt for n, attempt in known.claimed.items() if n in trials)
+        assert len(store.entries(known.study)) >= known.logged
+        assert not known.kept or store.restore(known.study)[1] >= known.kept
+        assert store.open("demo").revision >= known.revision
+        standing = store.standing(known.study)
+        assert standing.used == sum(trial.status < 6 for trial in trials.values())
     again = store.create("demo", {}, "f").id
-    first, _, _ = store.open_trials(again, opening_of(1, 0, SPACE), None)
-    assert first not in opened, "a number was given twice"
-    store.append(again, finishing_of([first]))
+    member = store.join(again)
+    assert member.ordinal == 0 and member.token > known.token, "nobody lives any more"
+    while store.claim(member, 9):
+        pass
+    assert {trial.owner for trial in store.since(again)[0] if trial.status < 2} <= {member.token}, "a trial is stuck"
+    first, _, _ = store.open_trials(again, opening_of(1, 0, SPACE), None, member=member)
+    assert first not in known.opened, "a number was given twice"
+    store.append(again, finishing_of([first]), member=member)
     store.close()
+    assert not Path(f"{path}-live").exists()
 
 
 def storm(folder, vfs, every: int) -> int:
@@ -167,13 +220,13 @@ def small_wal(monkeypatch):
 
 @pytest.mark.chaos
 def test_faults(folder, vfs, small_wal):
-    assert storm(folder, vfs, every=17) > 50
+    assert storm(folder, vfs, every=29) > 60
 
 
 @pytest.mark.chaos
 @pytest.mark.slow
 def test_every_fault(folder, vfs, small_wal):
-    assert storm(folder, vfs, every=1) > 1000
+    assert storm(folder, vfs, every=1) > 2000
 
 
 def test_a_full_disk_is_named(tmp_path, vfs):
