@@ -368,3 +368,16 @@ def test_a_running_process_stops_when_the_space_changes(store):
         assert "space" in result.stop_reason
         assert result.evaluations < 500
     other.close()
+
+
+def test_ordered_runs_take_queued_points_at_their_beginning(store):
+    def run(target, enqueue):
+        with tw.Study(SPACE, store=target, strategy="de", seed=2, ordered=3) as one:
+            one.enqueue([{"x": 0.5, "y": 0.5}, {"x": 0.25, "y": 0.5}])
+            later = lambda p: (enqueue and one.enqueue([{"x": 3.0, "y": 3.0}]), bowl(p))[1]  # noqa: E731
+            result = one.run(later, max_evals=30, evaluator="thread", workers=2)
+            assert result.evaluations == 30
+            return [(t.params, t.value) for t in result.trials if t.params != {"x": 3.0, "y": 3.0}]
+
+    whole = run(store, False)
+    assert run(f"{store}.other.db", True) == whole[:29]  # the further point has taken a place, and waited

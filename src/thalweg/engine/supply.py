@@ -61,6 +61,7 @@ class Supply:
             self.turn.extend(sorted(session.untold))
         self._dry = 0
         self._restarts = 0
+        self._settled = False
 
     @property
     def used(self) -> int:
@@ -130,7 +131,10 @@ class Supply:
                 self._give_back(self.used - budget)
         if any(chunk.lost for chunk in (*self.queue, *session.backlog)):
             return heard  # its own come first, each under its own ticket
+        if self.width is not None and self._settled:
+            return heard  # ordered: what is queued later waits for the next run, so that timing changes nothing
         chunks = session.crew.claim(max(self.flying.rows_wanted - self.queued, 0), force)
+        self._settled = not chunks
         for chunk in chunks:
             self.queue.append(chunk)
             if self.width is not None:
