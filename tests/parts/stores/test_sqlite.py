@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import threading
+import time
 from pathlib import Path
 
 import apsw
@@ -364,6 +365,49 @@ def test_threads_share_a_store(tmp_path):
     store.close()
 
 
+def test_threads_share_a_sync(tmp_path, monkeypatch):
+    """While one transaction is on its way to the disk, what other threads tell gathers, and goes there as one."""
+    store = SQLiteStore(tmp_path / "x.db")
+    study = store.create("demo", {}, "f").id
+    member = store.join(study)
+    store.open_trials(study, opening_of(9, 0, SPACE), None, member=member)
+    database = store._database
+    got: dict[int, object] = {}
+
+    def tell(number: int) -> None:
+        try:
+            got[number] = store.append(study, finishing_of([number]), [Entry("told", {"n": number})], member)
+        except StoreError as error:
+            got[number] = str(error)
+
+    durable = []
+    original = database.writing
+    monkeypatch.setattr(database, "writing", lambda **given: durable.append(1) or original(**given))
+
+    def round_of(numbers: list[int]) -> int:
+        durable.clear()
+        threads = [threading.Thread(target=tell, args=(number,)) for number in numbers]
+        with database._lock:  # as if a commit took its time
+            for thread in threads:
+                thread.start()
+            until = time.monotonic() + 20.0
+            while len(database._jobs) < len(threads) and time.monotonic() < until:
+                time.sleep(0.001)
+        for thread in threads:
+            thread.join()
+        return len(durable)
+
+    assert round_of([0, 1, 2, 3]) == 1, "one transaction for all"
+    assert [got[number] for number in range(4)] == [[]] * 4
+    assert round_of([4, 77, 5, 1]) == 1 + 4, "one of them is wrong: each does its own"
+    assert "never opened" in got.pop(77) and got == {n: [1] if n == 1 else [] for n in range(6)}
+    assert [t.status for t in store.since(study)[0]] == [2] * 6 + [0] * 3
+    kinds = [entry.kind for entry in store.entries(study)]
+    assert kinds.count("told") == 7 and kinds.count("duplicate") == 1
+    assert [entry.sequence for entry in store.entries(study)] == list(range(1, 9)) and store.verify() == []
+    store.close()
+
+
 def test_two_stores_on_one_file(tmp_path):
     one, two = filled(tmp_path / "x.db"), SQLiteStore(tmp_path / "x.db")
     _, version = two.since(1)
@@ -406,8 +450,6 @@ def test_people_can_read_it(tmp_path):
 
 
 def least(call, repeats: int) -> float:
-    import time
-
     best = float("inf")
     for _ in range(repeats):
         start = time.process_time()

@@ -1,4 +1,5 @@
-"""Results that are not the usual case: of other members' trials, of trials that are final already, of unknown ones."""
+"""Results on their way into rows; those that are not the usual case, too: of other members' trials, of trials that are
+final already, of unknown ones."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from ...core.batch import Status
 from ...core.store import Entry, Member
 from ._books import Books, one
 from ._common import never_opened
+from ._members import Members
 from ._rows import Ended, same_result, sound, with_attempt
 
 if TYPE_CHECKING:
@@ -39,6 +41,40 @@ class Settled:
         if self.others:
             lines.append(Entry("conflict", {"answers": self.others}, by=by))
         return lines
+
+
+def end(
+    books: Books, members: Members, connection: apsw.Connection, study: int, rows: Sequence[Ended],
+    log: Sequence[Entry], member: Member | None, keep_attempts: bool,
+) -> tuple[list[int], list[tuple[float, int]]]:  # fmt: skip
+    """Write results and `log`: (the numbers that are refused; time and sequence of the lines, none if it is not
+    written because the place of `member` is another's).
+
+    keep_attempts: see `settle`.
+
+    Raises:
+        StoreError: a trial was never opened, or was released.
+    """
+    token = member.token if member is not None else None
+    counter = books.counter(connection, study)
+    version = counter.version + 1
+    before = connection.total_changes()
+    connection.executemany(
+        books.sql["finish_own"],
+        ((study, number, status, version, text, crc, attempt, token) for number, status, text, crc, attempt in rows),
+    )
+    settled = Settled()
+    if connection.total_changes() - before != len(rows):
+        settled = settle(books, connection, study, rows, version, token, keep_attempts)
+    if len(rows) > len(settled.refused):
+        counter.version = version
+    if member is not None and not members.holds_place(connection, member):
+        log = ()
+    written = books.write_log(connection, counter, log)
+    books.write_log(connection, counter, settled.lines(member))
+    members.heard(connection, member)
+    books.keep(connection, counter)
+    return settled.refused, written
 
 
 def settle(

@@ -17,10 +17,10 @@ import fcntl
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ...core.errors import StoreError
 from ._place import check_place, open_gate
@@ -29,6 +29,8 @@ from ._rows import crc_of
 
 if TYPE_CHECKING:
     import apsw
+
+T = TypeVar("T")
 
 APPLICATION_ID = 0x7468616C  # "thal": what file(1) and we recognise our files by
 SCHEMA_VERSION = 2
@@ -55,6 +57,8 @@ class Database:
         self._closed = False
         self._gate = -1
         self._lock = threading.RLock()
+        self._queueing = threading.Lock()
+        self._jobs: list[_Job[Any]] = []
         self._connect()
         _living.add(self)
 
@@ -116,6 +120,44 @@ class Database:
                     raise
                 if self._wal.pages >= self._wal.due:
                     self._checkpoint(connection)
+
+    def together(self, work: Callable[[apsw.Connection], T]) -> T:
+        """What `work` gives, done in a durable transaction, perhaps together with that of other threads.
+
+        A sync takes milliseconds, in which others come and wait; whoever is next does the work of all who wait by then,
+        with one sync for all. They hear of it when it is on the disk. If anything goes wrong, each does its own again.
+        """
+        job: _Job[T] = _Job(work)
+        with self._queueing:
+            self._jobs.append(job)
+        with self._lock:
+            if not job.done and not job.again:
+                with self._queueing:
+                    jobs, self._jobs = self._jobs, []
+                self._do_all(jobs)
+            if not job.done:
+                with self.writing(durable=True) as connection:
+                    job.value = job.work(connection)
+        return cast("T", job.value)
+
+    def _do_all(self, jobs: list[_Job[Any]]) -> None:
+        if len(jobs) == 1:
+            jobs[0].again = True  # alone anyway
+            return
+        try:
+            with self.writing(durable=True) as connection:
+                for job in jobs:
+                    job.value = job.work(connection)
+        except Exception:
+            done = False
+        except BaseException:
+            for job in jobs:
+                job.again = True
+            raise
+        else:
+            done = True
+        for job in jobs:
+            job.done, job.again = done, not done
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -192,8 +234,11 @@ class Database:
         if self._connection is not None and not self._connection.in_transaction:
             self._let_go()
 
-    def after_fork(self) -> None:
-        """Go on, in the parent and in the child."""
+    def after_fork(self, child: bool) -> None:
+        """Go on, in the parent and in the child, which has none of the threads whose work waits."""
+        if child:
+            self._jobs = []
+            self._queueing = threading.Lock()
         self._lock.release()
 
     def _close_gate(self) -> None:
@@ -204,6 +249,16 @@ class Database:
     def __del__(self) -> None:
         if getattr(self, "_gate", -1) >= 0:
             os.close(self._gate)
+
+
+class _Job(Generic[T]):
+    """Work that waits for a transaction. again: it has to be done by itself."""
+
+    def __init__(self, work: Callable[[apsw.Connection], T]) -> None:
+        self.work = work
+        self.value: T | None = None
+        self.done = False
+        self.again = False
 
 
 class _Wal:
@@ -228,12 +283,12 @@ def _before_fork() -> None:
         database.before_fork()
 
 
-def _after_fork() -> None:
+def _after_fork(child: bool = False) -> None:
     while _standing:
-        _standing.pop().after_fork()
+        _standing.pop().after_fork(child)
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=lambda: _after_fork(child=True))
 
 
 def _roll_back(connection: apsw.Connection) -> None:

@@ -37,7 +37,7 @@ from ...core.store import (
     digest,
 )
 from . import _claims
-from ._answers import settle
+from ._answers import end
 from ._books import Books, Counter, every, one
 from ._common import check_claim, check_lease, check_lengths, renumbered, respec_line, stale, stamp, unknown_study
 from ._database import Database
@@ -305,32 +305,11 @@ class SQLiteStore(Store):
     ) -> list[int]:
         """See `Store.append`. Where the place of `member` is another's by now, `log` is not written."""
         rows = list(result_rows(study, finishing))  # before others have to wait
-        token = member.token if member is not None else None
-        with self._database.writing(durable=True) as connection:
-            counter = self._books.counter(connection, study)
-            version = counter.version + 1
-            before = connection.total_changes()
-            connection.executemany(
-                self._sql["finish_own"],
-                (
-                    (study, number, status, version, text, crc, attempt, token)
-                    for number, status, text, crc, attempt in rows
-                ),
-            )
-            lines: list[Entry] = []
-            refused: list[int] = []
-            if connection.total_changes() - before != len(rows):
-                settled = settle(self._books, connection, study, rows, version, token, finishing.attempts is None)
-                lines, refused = settled.lines(member), settled.refused
-            if len(rows) > len(refused):
-                counter.version = version
-            if member is not None and not self._members.holds_place(connection, member):
-                log = ()
-            written = self._books.write_log(connection, counter, log)
-            self._books.write_log(connection, counter, lines)
-            self._members.heard(connection, member)
-            self._books.keep(connection, counter)
-        stamp(log, written)
+        keep_attempts = finishing.attempts is None
+        refused, written = self._database.together(
+            lambda connection: end(self._books, self._members, connection, study, rows, log, member, keep_attempts)
+        )
+        stamp(log if written else (), written)
         return refused
 
     def release(self, study: int, numbers: Sequence[int], member: Member | None = None) -> None:
