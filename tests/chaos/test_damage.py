@@ -189,6 +189,14 @@ def test_a_store_in_use_is_left_alone(tmp_path, whole):
     repair(path)
 
 
+def test_a_sound_file_is_left_as_it_is(tmp_path, whole):
+    path = put(tmp_path / "x", whole[0])
+    report = repair(path)
+    assert not report.needed and report.original is None and "left as it is" in report.lines()[-1]
+    assert path.read_bytes() == whole[0]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["x.db", "x.db-lock"]
+
+
 def test_a_dry_run_changes_nothing(tmp_path, whole):
     turned = bytearray(whole[0])
     turned[-50] ^= 4

@@ -53,8 +53,6 @@ def repair(ctx: click.Context, store: str, dry_run: bool, as_json: bool) -> None
         click.echo(json.dumps(shown))
     else:
         click.echo("\n".join(report.lines()))
-        if not report.needed:
-            click.echo("every row was sound")
         if dry_run:
             click.echo("nothing was changed (--dry-run)")
     ctx.exit(LOST if report.lost else 0)

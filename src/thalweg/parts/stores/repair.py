@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,7 +109,9 @@ def repair(given: str | os.PathLike[str], dry_run: bool = False) -> Repair:
             report.kept.update({table: len(rows) for table, rows in found.rows.items()})
             if not found.free_known:
                 report.notes.append("the list of free pages is damaged: trials that were deleted may be back")
-            if not dry_run:
+            if not report.needed and _is_sound(path):
+                report.notes = ["the file is sound, and is left as it is"]
+            elif not dry_run:
                 _replace(path, found, report)
             return report
     finally:
@@ -223,10 +226,34 @@ def _replace(path: Path, found: Salvage, report: Repair) -> None:
     except OSError as error:
         raise StoreError(f"{part}: {error.strerror}; is there space left? {path} is as it was") from error
     finally:
-        for ending in ("", "-wal", "-shm", "-lock", "-journal"):
-            Path(f"{part}{ending}").unlink(missing_ok=True)
-        for copy in path.parent.glob(f"{part.name}.v*-backup"):
-            copy.unlink()
+        _remove(part)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether SQLite, too, finds nothing: in a copy, because opening a file may write to it."""
+    from .sqlite import SQLiteStore
+
+    part = Path(f"{path}.repair-part")
+    try:
+        for ending in ("", "-wal"):
+            if Path(f"{path}{ending}").exists():
+                shutil.copyfile(f"{path}{ending}", f"{part}{ending}")
+        store = SQLiteStore(part)
+        try:
+            return not store.verify()
+        finally:
+            store.close()
+    except StoreError:
+        return False
+    finally:
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-lock", "-journal"):
+        Path(f"{part}{ending}").unlink(missing_ok=True)
+    for copy in part.parent.glob(f"{part.name}.v*-backup"):
+        copy.unlink()
 
 
 def _free_name(path: Path, word: str) -> Path:
