@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -35,10 +34,7 @@ def examine(root: Path = Path("/")) -> list[Finding]:
 
 def _versions() -> Iterator[Finding]:
     python = platform.python_version()
-    if sys.version_info < (3, 11):
-        yield Finding("problem", "python", f"Python {python}", "thalweg needs 3.11 or newer")
-    else:
-        yield Finding("ok", "python", f"Python {python} ({platform.python_implementation()}, {platform.platform()})")
+    yield Finding("ok", "python", f"Python {python} ({platform.python_implementation()}, {platform.platform()})")
     yield _own_version()
     missing = [name for name in NEEDED if not _version(name)]
     if missing:
@@ -81,7 +77,9 @@ def _blas() -> str:
     config: Any = np.show_config(mode="dicts")
     parts = config.get("Build Dependencies", {}) if isinstance(config, dict) else {}
     blas = parts.get("blas", {})
-    threads = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ]
+    threads = [
+        f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ
+    ]
     told = ", ".join(threads) or "as many threads as cores in this process, one in each worker"
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}: {told}"
 
