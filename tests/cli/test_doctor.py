@@ -148,3 +148,20 @@ def test_an_old_library_is_a_problem(monkeypatch):
 
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.40.1")
     assert health.sqlite_library().level == "problem" and "apsw" in health.sqlite_library().cure
+
+
+def test_all_commands_take_the_address_of_a_server(postgres_address):
+    import thalweg as tw
+    from thalweg.cli.export import export
+    from thalweg.cli.show import show
+
+    with tw.Study({"x": (-5.0, 5.0)}, store=postgres_address, name="far", strategy="random", seed=0) as study:
+        study.run(lambda params: params["x"] ** 2, max_evals=12)
+    code, text = asked(list_studies, postgres_address)
+    assert code == 0 and ["far", "12", "0", "0"] == text.splitlines()[1].split()[:4]
+    code, text = asked(doctor, postgres_address)
+    assert "study far: 12 ended" in text and "every row is as it was written" in text
+    assert asked(repair, postgres_address) == (0, "nothing to repair\n")
+    assert asked(show, "far", "--store", postgres_address)[0] == 0
+    code, text = asked(export, "far", "--store", postgres_address)
+    assert code == 0 and len(text.splitlines()) == 13
