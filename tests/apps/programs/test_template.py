@@ -117,6 +117,26 @@ def test_texts_like_options_are_refused_where_they_would_be_read_as_such() -> No
     assert Template("p -- {x}").argv(evil) == ("p", "--", "--output=/etc/passwd")
     assert Template("p {x:-}").argv(evil) == ("p", "--output=/etc/passwd")
     assert Template("p {x}").argv({"x": -0.5}) == ("p", "-0.5")
+    for hidden in (["-rf", "a"], ("--output", "b")):  # subsets and permutations are joined to one text
+        with pytest.raises(CommandError, match="begins with '-'"):
+            Template("p {x}").argv({"x": hidden})
+    assert Template("p {x}").argv({"x": [-1, 2]}) == ("p", "-1,2")
+    for nested in ("p {?{x}}", "p {?{x}}{y}", "p {?{?{x}}}{y}"):
+        with pytest.raises(CommandError, match="x = '--output=/etc/passwd' begins with '-'"):
+            Template(nested).argv({**evil, "y": "z"})
+    assert Template("p {?--a={x}}{y}").argv({**evil, "y": "z"}) == ("p", "--a=--output=/etc/passwdz")
+
+
+@given(
+    st.lists(TEXT, min_size=1, max_size=6), st.lists(st.sampled_from(["{a}", "{?{a}}", "{b}", "{?{b}{a}}"]), min_size=1)
+)
+def test_no_text_ever_becomes_an_option(texts: list[str], elements: list[str]) -> None:
+    values = {"a": f"-{texts[0]}", "b": texts}
+    try:
+        argv = Template(["p", *elements]).argv(values)
+    except CommandError:
+        return
+    assert not [item for item in argv if item.startswith("-")]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +185,16 @@ def test_shell_syntax_is_refused_in_strings(text: str) -> None:
 def test_what_is_no_command(given: object) -> None:
     with pytest.raises(CommandError):
         Template(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value", ["two\nlines", "a b", "$(false)", "`false`", ";false", "*", "~", "'", '"', "\\", "é", ""]
+)
+def test_nothing_in_a_value_means_anything_to_anybody(value: str) -> None:
+    for element, expected in (("{x}", value), ("-o{x}", f"-o{value}"), ("a{x}b", f"a{value}b")):
+        argv = Template(["printf", "<%s>", element]).argv({"x": value})
+        done = subprocess.run(argv, capture_output=True, check=True)
+        assert done.stdout.decode() == f"<{expected}>"
 
 
 def test_nul_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ from thalweg.core.space import Space
 from thalweg.core.target import Target
 from thalweg.parts.evaluators import _spawn
 from thalweg.parts.evaluators._tree import MARKER
+from thalweg.parts.evaluators.command import ALLOWED as INHERITED
 from thalweg.parts.evaluators.command import CommandEvaluator
 
 PYTHON = (sys.executable, "-S", "-I", "-c")
@@ -164,6 +166,7 @@ def test_memory_of_a_small_program_is_not_ours() -> None:
         (("/nonexistent/program",), "does not exist"),
         (("/etc/passwd",), "Permission denied"),
         (("true", "a\0b"), "null byte"),
+        (("true", "x" * 3_000_000), "arguments are too long"),
     ],
 )
 def test_failures_become_failed_rows_with_a_message(argv: tuple[str, ...], said: str) -> None:
@@ -315,6 +318,31 @@ def test_rows_stop_at_the_goal_and_at_the_moment() -> None:
     assert stopped.values.tolist() == [[5.0]]
     assert stopped.components is not None
     assert len(stopped.components) == len(stopped) == 1
+
+
+def test_a_program_whose_libraries_cannot_be_loaded_fails_its_rows(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'error while loading shared libraries: libx.so' >&2\nexit 127\n")
+    broken.chmod(0o700)
+    result = run(Script((str(broken),)), 1, 2)
+    assert result.statuses.tolist() == [Status.FAILED, Status.FAILED]
+    assert "exit code 127" in result.errors[0]
+    assert "error while loading shared libraries" in result.errors[1]
+
+
+def test_secrets_of_the_environment_stay_here_by_default() -> None:
+    assert not [
+        name
+        for name in (
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "PGPASSWORD",
+            "SSH_AUTH_SOCK",
+            "LD_PRELOAD",
+            "PYTHONSTARTUP",
+        )
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in INHERITED)
+    ]
 
 
 def test_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,16 @@ def test_an_unpicklable_objective_is_refused_with_the_reason():
         values(locked)
 
 
+def test_an_interpreter_that_cannot_start_is_told_at_once(tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'error while loading shared libraries' >&2\nexit 127\n")
+    broken.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    with pytest.raises(EvaluatorError, match=r"its? supervisor|the supervisor") as caught:
+        values(pid_of)
+    assert "exit code 127" in str(caught.value) and str(broken) in str(caught.value)
+
+
 class Explosive:
     def __reduce__(self):
         return _explode, ()

@@ -219,9 +219,8 @@ class Template:
         text = "".join(texts)
         if not text and own and all(isinstance(values[item.name], bool) for item in own):
             return None
-        first = next((piece for piece, made in zip(pieces, texts, strict=True) if made), None)
-        risky = isinstance(first, Field) and isinstance(values[first.name], str) and first.form != "-"
-        if guarded and text.startswith("-") and risky and isinstance(first, Field):
+        first = _first(pieces, values)
+        if guarded and text.startswith("-") and first is not None and first.form != "-" and _wordy(values[first.name]):
             raise CommandError(
                 f"{self.role}: {first.name} = {values[first.name]!r} begins with '-' and would be read as an option; "
                 f"join it to a flag (--{first.name}={{{first.name}}}), put it after '--', or allow it with "
@@ -236,6 +235,23 @@ def _text(piece: Field | Segment, values: Mapping[str, Any]) -> str:
     if not _alive(piece, values):
         return ""
     return "".join(item if isinstance(item, str) else _text(item, values) for item in piece.pieces)
+
+
+def _first(pieces: Sequence[Piece], values: Mapping[str, Any]) -> Field | None:
+    """The placeholder that the text begins with; None: it begins with what the template says."""
+    for piece in pieces:
+        if isinstance(piece, str) or _text(piece, values):
+            if isinstance(piece, Segment):
+                return _first(piece.pieces, values)
+            return piece if isinstance(piece, Field) else None
+    return None
+
+
+def _wordy(value: Any) -> bool:
+    """A text, or a list with texts: what could be the name of an option."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(map(_wordy, value)))
 
 
 def _alive(segment: Segment, values: Mapping[str, Any]) -> bool:

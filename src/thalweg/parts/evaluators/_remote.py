@@ -44,6 +44,18 @@ class LostTarget(Exception):
         self.importing = importing
 
 
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    """How a supervisor ended, for people."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)  # its sockets are closed, so it is about to end
+    code = process.returncode
+    if code is None:
+        return "does not answer"
+    if code < 0:
+        return f"was killed by signal {-code}"
+    return f"ended with exit code {code} (see stderr); can {sys.executable} start in this environment?"
+
+
 class Supervisor:
     """A running supervisor process.
 
@@ -59,7 +71,7 @@ class Supervisor:
         limits: Limits | None = None,
     ) -> None:
         require_linux("evaluator 'process'")
-        self.limits = limits
+        self._limits = limits
         self._objectives = objectives
         self._threads = threads
         self._preload = list(preload)
@@ -67,7 +79,11 @@ class Supervisor:
         self._payload = os.memfd_create("thalweg-objective", os.MFD_CLOEXEC)
         with open(self._payload, "wb", closefd=False) as file:
             file.write(payload)
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            os.close(self._payload)
+            raise
 
     def _start(self) -> None:
         if not sys.executable:
@@ -88,28 +104,18 @@ class Supervisor:
                 env=environment,
             )
         path = [os.path.abspath(item) if item else os.getcwd() for item in sys.path]
-        limits = None if self.limits is None else self.limits.given()
+        limits = None if self._limits is None else self._limits.given()
         settings = {"path": path, "preload": self._preload, "parent": os.getpid(), "limits": limits}
         try:
             self._control.send(json.dumps(settings).encode())
         except OSError:
-            raise EvaluatorError(f"the supervisor of the worker processes {self.ending()}") from None
+            self._control.close()
+            raise EvaluatorError(f"the supervisor of the worker processes {_ending(self._process)}") from None
 
     @property
     def pid(self) -> int:
         """The supervisor's own."""
         return self._process.pid
-
-    def ending(self) -> str:
-        """How the supervisor ended, for people."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
-        code = self._process.returncode
-        if code is None:
-            return "does not answer"
-        if code < 0:
-            return f"was killed by signal {-code}"
-        return f"ended with exit code {code} (see stderr); can {sys.executable} start in this environment?"
 
     def start_worker(self) -> Remote:
         """A new worker; it loads the target by itself while the first job is on its way."""
@@ -126,12 +132,19 @@ class Supervisor:
                 self._process.wait()
                 self._control.close()
                 self._start()
-                self._hand(order, handed)
+                try:
+                    self._hand(order, handed)
+                except ConnectionError:
+                    raise EvaluatorError(f"the supervisor of the worker processes {_ending(self._process)}") from None
+        except BaseException:
+            ours.close()
+            journal.close()
+            raise
         finally:
             theirs.close()
             os.close(descriptor)
         ours.setblocking(False)
-        return Remote(self._count, ours, journal, sign, self)
+        return Remote(self._count, ours, journal, sign, (self._process, self._limits))
 
     def _hand(self, order: bytes, descriptors: list[int]) -> None:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
@@ -161,7 +174,8 @@ class Supervisor:
         """The same, without blocking the loop."""
         self._quit()
         try:
-            await _exited(self._process.pid)
+            if self._process.poll() is None:
+                await _exited(self._process.pid)
         except TimeoutError:
             self._process.kill()
         self._process.wait()
@@ -187,11 +201,18 @@ class Remote:
     Its reader stays registered between jobs (adding and removing one costs 14 us), and moves when the loop is another.
     """
 
-    def __init__(self, ident: int, channel: socket.socket, journal: Journal, sign: bytes, by: Supervisor) -> None:
+    def __init__(
+        self,
+        ident: int,
+        channel: socket.socket,
+        journal: Journal,
+        sign: bytes,
+        under: tuple[subprocess.Popen[bytes], Limits | None],
+    ) -> None:
         self.ident = ident
         self.name = ""
         self.journal = journal
-        self._by = by
+        self._supervisor, self._limits = under
         self._sign = sign
         self._channel = channel
         self._receiver = Receiver(channel, sign)
@@ -342,15 +363,15 @@ class Remote:
     def failure(self) -> str:
         """The error of the row that a worker ended in."""
         which, found = self.journal.excess
-        if which and self._by.limits is not None:
-            return self._by.limits.reached(NAMES[which - 1], found)
+        if which and self._limits is not None:
+            return self._limits.reached(NAMES[which - 1], found)
         return f"WorkerDied: the process that evaluated this point ended: {self.ending()}"
 
     def ending(self) -> str:
         """How the worker ended, for people."""
         status = self.journal.state[2]
         if status == UNKNOWN_EXIT:
-            return f"its supervisor {self._by.ending()}"
+            return f"its supervisor {_ending(self._supervisor)}"
         if status >= 0:
             return f"it exited with code {status} (os._exit, or a library that ended the process)"
         try:

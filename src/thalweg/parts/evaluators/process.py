@@ -100,11 +100,14 @@ class Process(Evaluator):
 
     def _launch(self, target: Target, payload: bytes) -> None:
         supervisor = Supervisor(payload, len(target.problem.objectives), self._threads, self._preload, self._limits)
-        first = supervisor.start_worker()
         try:
-            first.wait_ready()
+            first = supervisor.start_worker()
+            try:
+                first.wait_ready()
+            except BaseException:
+                first.close()
+                raise
         except BaseException:
-            first.close()
             supervisor.close()
             raise
         self._supervisor = supervisor
