@@ -12,6 +12,7 @@ import click
 from ..core.errors import ThalwegError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "backtest": ("backtest:backtest", "Tune trading rules on past prices; judge them on prices tuning never saw."),
     "demo": ("demo:demo", "Tune a real compressor on this machine, in about a minute."),
     "doctor": ("doctor:doctor", "Examine this machine, and a store."),
     "export": ("export:export", "Write a study's trials as CSV or JSON."),

@@ -39,6 +39,8 @@ from .rules import Costs, Fills, Rules, check_fills
 Engine = Literal["auto", "numba", "numpy", "python"]
 CHUNK = 2048
 """Rules that the NumPy engine advances together: their columns stay in the processor's cache."""
+FEW = 64
+"""So few rules go faster one by one than as columns."""
 
 
 _SUMS = ("growth", "total", "squares", "downside", "drawdown", "traded", "held", "trades")
@@ -91,7 +93,7 @@ def backtest(
     """What every rule comes to on the bars of `window` (first, last + 1), all bars but the first one by default.
 
     Every rule begins flat with an equity of 1 and ends flat. costs: `Costs()` where not given.
-    engine: "numba" (extra [fast]), "numpy", "python" (slow; what numba compiles), or "auto": numba where installed.
+    engine: "numba" (extra [fast]), "numpy", "python" (for a few rules), or "auto": the fastest there is.
     returns: keep the return of every bar too, (p, bars).
 
     Raises:
@@ -99,7 +101,7 @@ def backtest(
     """
     first, last = check_window(bars, forecast, window)
     optimistic = check_fills(fills)
-    run = _engine(engine)
+    run = _engine(engine, len(rules))
     prices, table = prices_of(bars, forecast), factors(rules)
     tally = np.zeros((len(rules), _loop.WIDTH))
     kept = np.zeros((len(rules), last - first) if returns else (0, 0))
@@ -140,9 +142,9 @@ def trace(
 Run = Callable[[Floats, Ints, Floats, float, bool, int, int, Floats, Floats], None]
 
 
-def _engine(name: Engine) -> Run:
+def _engine(name: Engine, count: int) -> Run:
     if name == "auto":
-        name = "numba" if importlib.util.find_spec("numba") is not None else "numpy"
+        name = "numba" if _has_numba() else "python" if count <= FEW else "numpy"
     if name == "python":
         return _loop.loop
     if name == "numpy":
@@ -150,6 +152,11 @@ def _engine(name: Engine) -> Run:
     if name == "numba":
         return compiled()
     raise ProblemError(f"engine: 'auto', 'numba', 'numpy' or 'python' is expected, got {name!r}")
+
+
+@cache
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 @cache
