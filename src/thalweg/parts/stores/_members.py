@@ -214,10 +214,6 @@ class Members:
         self._mine.clear()
         self.locks.close()
 
-    def forget(self) -> None:
-        """In a forked child: the members are the parent's."""
-        self._mine.clear()
-
     @property
     def tokens(self) -> list[int]:
         """Of the members that joined through this object, in this process."""
