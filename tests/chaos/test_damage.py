@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from zlib import crc32
 
 import apsw
 import pytest
@@ -13,6 +14,7 @@ from stored import answers, fill, verified
 
 from thalweg.core.errors import StoreError
 from thalweg.core.store import Entry
+from thalweg.parts.stores._rows import place, state_crc, trials_of
 from thalweg.parts.stores.repair import repair
 from thalweg.parts.stores.sqlite import SQLiteStore
 from thalweg.testing.store_suite import finishing_of, opening_of
@@ -238,3 +240,23 @@ def test_a_repaired_store_goes_on(tmp_path, whole):
     assert store.open_trials(study, opening_of(1, 77), None, (), member).first > before
     store.close()
     assert verified(path) == []
+
+
+def test_a_file_of_the_first_schema_is_repaired_too(tmp_path):
+    """What is open in it may be claimed after it was brought up to date, as without the damage."""
+    data = (Path(__file__).parents[1] / "parts" / "stores" / "data" / "version1.db").read_bytes()
+    want = answers(put(tmp_path / "x", data))
+    path = put(tmp_path / "y", bytes(16) + data[16:])
+    report = repair(path)
+    assert report.lost == 0 and answers(path) == want and verified(path) == []
+
+
+def test_a_row_without_a_number_is_left_out():
+    """A flipped bit in a row's head makes a NULL of a number, or of a text: the other rows stay."""
+    point = b'{"params":{"x":1},"ticket":0}'
+    sound = (4, 0, point, crc32(point, place(1, 4)), None, state_crc(7, 1), 1, 7)
+    told = []
+    for column in (0, 1, 2):
+        wrong = tuple(None if i == column else value for i, value in enumerate(sound))
+        assert [trial.number for trial in trials_of(1, [wrong, sound], lambda *what: told.append(what))] == [4]
+    assert len(told) == 3

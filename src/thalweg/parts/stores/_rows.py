@@ -263,6 +263,8 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
         return []
     with no_collection(len(rows) >= _BULK):
         numbers, statuses, openings, opening_crcs, results, result_crcs, attempts, owners = zip(*rows, strict=True)
+        if {*map(type, numbers), *map(type, statuses), *map(type, openings)} != {int, bytes}:
+            return trials_of(study, _typed_rows(rows, damaged), damaged)
         base = place(study, 0)
         places = [base + 8 * number for number in numbers]
         whole = list(map(crc32, openings, places)) == list(opening_crcs)
@@ -322,6 +324,17 @@ def sound(study: int, row: Row) -> bool:
     """Whether both crcs of a row are right."""
     base = place(study, 0)
     return crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) == row[3] and _result_ok(row, base)
+
+
+def _typed_rows(rows: Sequence[Row], damaged: Callable[[int, str], None]) -> list[Row]:
+    """Without rows in which a damaged head makes something else of a number or a text."""
+    kept = []
+    for row in rows:
+        if type(row[0]) is int and type(row[1]) is int and type(row[2]) is bytes:
+            kept.append(row)
+        else:
+            damaged(row[0], "row")
+    return kept
 
 
 def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], None]) -> list[Row]:

@@ -60,11 +60,9 @@ def salvage(path: Path, newest: int) -> Salvage:
     where the file's own schema cannot be read."""
     pages = Pages(path)
     records = list(pages.records())
-    statements, version = _schema(pages, records)
-    found = Salvage({name: {} for name in KEYS}, statements=statements, version=version or newest)
+    statements, version = _schema(records, newest)
+    found = Salvage({name: {} for name in KEYS}, statements=statements, version=version)
     found.from_wal, found.free_known = pages.from_wal, pages.free_known()
-    if not statements:
-        found.version = newest
     tables = tables_of(statements or [schema()])
     doubtful: list[tuple[Table, Row]] = []
     ours: Counter[int] = Counter()
@@ -95,7 +93,7 @@ def _look_again(found: Salvage, pages: Pages, number: int, tables: list[Table]) 
 
     for record in pages.other_readings(number, known):
         for table, row in _rows_of(record, tables):
-            key = tuple(row[name] for name in KEYS[table.name])
+            key = _key(table.name, row)
             if key not in found.rows[table.name] and is_sound(table.name, row):
                 found.rows[table.name][key] = row
                 found.again[table.name] += 1
@@ -114,7 +112,7 @@ def _judge(found: Salvage, table: str, row: Row) -> None:
     if right is None:
         found.damaged.append((table, row))
         return
-    key = tuple(right[name] for name in KEYS[table])
+    key = _key(table, right)
     if key not in found.rows[table]:
         found.corrected[table] += 1
         found.rows[table][key] = right
@@ -122,34 +120,39 @@ def _judge(found: Salvage, table: str, row: Row) -> None:
 
 def _keep(found: Salvage, table: str, row: Row) -> None:
     """Of two rows with one key the newer one: a page that is free again may hold what there was before."""
-    key = tuple(row[name] for name in KEYS[table])
+    key = _key(table, row)
     known = found.rows[table].get(key)
     if known is None or _age(row) > _age(known):
         found.rows[table][key] = row
+
+
+def _key(table: str, row: Row) -> Key:
+    return tuple(row.get(name, 0) for name in KEYS[table])  # 0: snapshots were of one member, before there were several
 
 
 def _age(row: Row) -> tuple[Any, ...]:
     return (row.get("version", 0), row.get("status", 0), row.get("revision", 0), row.get("sequence", 0))
 
 
-def _schema(pages: Pages, records: list[Record]) -> tuple[list[str], int]:
-    """The statements of the file's own schema, and its version; nothing and 0 where a table of ours is missing."""
+def _schema(records: list[Record], newest: int) -> tuple[list[str], int]:
+    """The statements of an older schema, as the file has them, and its version; none for the newest one, which needs no
+    damaged text to be known. (A file that was brought up to date has the columns in the same order as a new one.)"""
     texts: dict[str, str] = {}
     for record in records:
         if record.rowid is not None and len(record.values) == 5:
             kind, name, _, _, text = record.values
             if kind in ("table", "index", "view") and isinstance(name, str) and isinstance(text, str):
                 texts[name] = text
-    if set(KEYS) - {"member"} - set(texts):
-        return [], 0
+    older = set(KEYS) - {"member"}
+    if "member" in texts or not older <= set(texts) or "lease_until" not in texts["trial"]:
+        return [], newest
     statements = [text for name, text in texts.items() if not name.startswith("sqlite_")]
     try:
-        tables = {table.name: table for table in tables_of(statements)}
+        tables = tables_of(statements)
     except ValueError:
-        return [], 0
-    version = int.from_bytes(pages.pages[1][60:64], "big")  # user_version: section 1.2 of the format
-    plausible = 1 if "member" not in tables else 2
-    return statements, version if plausible <= version < 1000 else 0
+        return [], newest
+    whole = all(set(KEYS[table.name]) <= {"by", *(name for name, *_ in table.columns)} for table in tables)
+    return (statements, 1) if whole and len(tables) == len(older) else ([], newest)
 
 
 def tables_of(statements: list[str]) -> list[Table]:
@@ -211,8 +214,9 @@ def _fits(value: Value, kind: str) -> bool:
 
 
 def missing(found: Salvage) -> Iterator[tuple[str, int, int]]:
-    """(table, study, number) of what must have been there: numbers of trials and of log lines leave no gaps."""
-    for table, column in (("trial", "number"), ("log", "sequence")):
+    """(table, study, number) of what must have been there: numbers of trials and of log lines leave no gaps (those of
+    trials did in version 1, where nothing was left of released ones)."""
+    for table in ("trial", "log") if found.version > 1 else ("log",):
         there: dict[int, set[int]] = {}
         for study, number in found.rows[table]:
             there.setdefault(study, set()).add(number)
@@ -221,7 +225,7 @@ def missing(found: Salvage) -> Iterator[tuple[str, int, int]]:
             highest = counter["next"] - 1 if table == "trial" else counter["sequence"]
             numbers.add(highest + 1)
         for study, numbers in there.items():
-            first = 0 if column == "number" else 1
+            first = 0 if table == "trial" else 1
             for number in range(first, max(numbers)):
                 if number not in numbers:
                     yield table, study, number

@@ -1,8 +1,8 @@
 """Which crc covers what in each table, for rows of any origin; and what a single flipped bit was before.
 
 CRC-32 finds every single, double and triple error in texts of up to 11 KB (Koopman 2002, doi:10.1109/DSN.2002.1028931),
-so a row with a wrong crc that becomes right by turning one bit is that row: two or three wrong bits never look like it.
-In longer texts a lucky double error might; the chance is one in 2**32 for each bit that is tried.
+so a row with a wrong crc that becomes right by turning one bit is that row: two wrong bits never look like one.
+In longer texts, and with more wrong bits, it might; the chance is one in 2**32 for each bit that is tried.
 """
 
 from __future__ import annotations
