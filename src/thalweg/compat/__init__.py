@@ -1,0 +1,1 @@
+"""Thin faces over thalweg's public names, for documented interfaces of other packages."""

@@ -1,0 +1,1 @@
+"""The optimisation interface of async services: `optimization`, `core`, `monitoring`."""
