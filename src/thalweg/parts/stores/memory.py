@@ -127,9 +127,10 @@ class MemoryStore(Store):
         with self._lock:
             found = self._get(study)
             for other in found.places.values():
-                other.gone = not other.alive
-                if not other.gone and (alone or other.alone):
+                if other.alive and (alone or other.alone):
                     raise busy("memory", other.note, None, other.joined_unixtime, other.alone)
+            for other in found.places.values():
+                other.gone = not other.alive
             taken = {ordinal for ordinal, other in found.places.items() if not other.gone}
             ordinal = next(i for i in range(len(taken) + 1) if i not in taken)
             if place is not None and place not in taken:
