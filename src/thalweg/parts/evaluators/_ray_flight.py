@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import pickle
 from dataclasses import replace
@@ -19,8 +20,9 @@ from ._ray_fleet import Cluster, Fleet, Lost, Slot
 from ._ray_host import BROKEN, READY
 from ._wire import pack_job
 
-WATCH_S = 0.25
-"""Jobs of several rows are watched when they take longer than this: then a deadline has to know which row runs."""
+WATCH_S = 0.6
+"""Jobs of several rows are watched when they take longer than this, or when somebody asks: a deadline has to know which
+row runs."""
 END_S = 10.0
 """An actor that does not end its worker within this long is ended itself."""
 NODES = 3
@@ -40,6 +42,7 @@ class Flight:
         self._row, self._began, self._sent = -1, 0.0, 0.0
         self._lost = 0
         self._fault: BaseException | None = None
+        self._asked = asyncio.Event()
 
     async def board(self) -> None:
         """Have an actor that has loaded the objective. Earlier trials are served first."""
@@ -66,6 +69,7 @@ class Flight:
 
     def running_s(self) -> float:
         """Seconds the row under way has been running, as far as is known: rather too few than too many."""
+        self._asked.set()
         return perf_counter() - self._began if self._row >= 0 else 0.0
 
     async def fly(self) -> Outcomes:
@@ -187,7 +191,9 @@ class Flight:
     async def _watch(self, handle: Any, serial: int, job: Job) -> None:
         """Learn which row runs, and bring reports to the study and its word back."""
         if job.report is None:
-            await asyncio.sleep(WATCH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._asked.wait()
         row, word = -1, None
         try:
             while row != -2:
