@@ -1,6 +1,7 @@
 """Every store does what a dict does, whatever the order of the calls."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def make_machine(kind: str):
         return open_store(f"{kind}:///{folder / 'x.db'}", durability="fast", **options)
 
     return machine_of(make, crash) if kind == "sqlite" else machine_of(make)
+
+
+@pytest.fixture(autouse=True)
+def in_memory(monkeypatch):
+    """Where there is such a place: what is tested is not the disk, and syncs are slow."""
+    if os.access("/dev/shm", os.W_OK):
+        monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
 
 
 @pytest.mark.parametrize("kind", KINDS)
