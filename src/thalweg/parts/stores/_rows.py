@@ -298,7 +298,7 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
                 a.source,
                 b.worker,
                 a.by,
-                owner,
+                owner if status < _FINAL else None,  # a final row has none, and no crc would tell
             )
             for number, status, a, b, attempt, owner in zip(
                 numbers, statuses, opened, ended, attempts, owners, strict=True
