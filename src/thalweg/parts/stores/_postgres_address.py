@@ -61,7 +61,7 @@ DEFINITE = re.compile(
     "|authentication"
 )
 """Refusals that another try will not change."""
-STARTING = re.compile("starting up|shutting down|not yet accepting|recovery")
+STARTING = re.compile("starting up|shutting down|not yet accepting|recovery|closed the connection|terminating")
 """The server is there, and will be ready in a moment."""
 
 

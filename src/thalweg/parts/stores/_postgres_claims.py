@@ -13,7 +13,7 @@ from ._books import Counter
 from ._claims import Found
 from ._common import lost_error, never_opened
 from ._postgres_books import Books, array, lines, own
-from ._postgres_members import Members, Place
+from ._postgres_members import Members
 from ._postgres_server import Read, Transaction
 from ._rows import Ended, Row, place, same_result, sound, state_crc, with_attempt
 
@@ -35,7 +35,7 @@ def reads(members: Members, member: Member, limit: int, numbers: Sequence[int] |
 
 
 def find(
-    books: Books, rows: dict[str, list[Any]], fetch: Fetch, member: Member, limit: int,
+    books: Books, members: Members, rows: dict[str, list[Any]], fetch: Fetch, member: Member, limit: int,
     numbers: Sequence[int] | None, attempts: int,
 ) -> Found:  # fmt: skip
     """Look, without writing. rows: of `reads`, by name. Damaged rows are passed over."""
@@ -44,7 +44,7 @@ def find(
     found.queued = [row for row in rows["queued_trials"] if _whole(books, study, row)]
     if len(found.queued) >= limit:
         return found
-    places = {item.token: item for item in (Place(*row) for row in rows["list_members"])}
+    places = {item.token: item for item in members.judged(rows["list_members"])}
     lost = [owner for (owner,) in rows["open_owners"] if owner != member.token]
     lost = [owner for owner in lost if owner not in places or not places[owner].works]
     if not lost:

@@ -19,6 +19,9 @@ from ._postgres_server import Read, Server, Transaction
 
 GRACE_S = 10.0
 """Seconds that members are given to come back when the server has begun anew; then a free lock means death again."""
+CONFIRM_S = 0.25
+"""Seconds for which a lock must have been free: a server that goes down ends its sessions one after the other, and
+those that are left must not take the others for dead."""
 
 
 class Place(NamedTuple):
@@ -54,6 +57,8 @@ class Members:
         server.returned = self._returned
         self._heard: dict[int, float] = {}
         """Token -> when it was last heard of, by this process's clock."""
+        self._suspects: dict[int, float] = {}
+        """Token -> when its lock was first seen to be free."""
         self._mine: dict[int, Member] = {}
         """Members that joined through this object."""
 
@@ -63,9 +68,32 @@ class Members:
             "study": study, "space": self._server.space, "grace": 0.0 if self._clock else GRACE_S, "now": self._now(),
         }  # fmt: skip
 
+    def judged(self, rows: Sequence[Any]) -> list[Place]:
+        """All places of a study, from the rows of their query; who is dead is so beyond doubt."""
+        places, now, wait = [], time.monotonic(), 0.0 if self._clock else CONFIRM_S
+        own = set() if self._clock else set(self.line.held)
+        for item in (Place(*row) for row in rows):
+            if item.lives or item.gone:
+                self._suspects.pop(item.token, None)
+            elif item.token in own:
+                item = item._replace(lives=True)  # its lock is being taken again this moment
+            elif now - self._suspects.setdefault(item.token, now) < wait:
+                item = item._replace(lives=True)
+            places.append(item)
+        return places
+
+    def _look_twice(self, study: int) -> None:
+        """Give those time whose locks are seen to be free for the first time."""
+        name, values = self.places_read(study)
+        rows = self._server.read(lambda link: link.rows(name, **values))
+        self.judged(rows)
+        if not self._clock and any(row[0] in self._suspects for row in rows):
+            time.sleep(CONFIRM_S)
+
     def join(self, study: int, note: str, alone: bool, place: int | None) -> Member:
         """See `Store.join`. Buries the dead ones."""
         self._server.read(self.line.ready)
+        self._look_twice(study)
         tried: list[int] = []
         reads: list[Read] = [locked(study), ("next_token", {}), self.places_read(study)]
 
@@ -73,7 +101,7 @@ class Members:
             if not transaction.rows["lock_counter"]:
                 raise vanished(self._server.where, study)
             token = int(transaction.rows["next_token"][0][0])
-            places = [Place(*row) for row in transaction.rows["list_members"]]
+            places = self.judged(transaction.rows["list_members"])
             living = {item.ordinal: item for item in places if item.lives}
             for item in living.values():
                 if alone or item.alone:
@@ -154,7 +182,7 @@ class Members:
 
     def bury_dead(self, transaction: Transaction) -> None:
         """Note that the dead ones are dead, by the transaction's read of all places."""
-        places = [Place(*row) for row in transaction.rows["list_members"]]
+        places = self.judged(transaction.rows["list_members"])
         transaction.later("bury", tokens=array(item.token for item in places if not item.gone and not item.lives))
 
     def close(self) -> None:

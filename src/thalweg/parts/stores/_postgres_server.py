@@ -81,6 +81,7 @@ class Server:
         self._lock = threading.RLock()
         self._writer = secrets.randbits(62)
         self._call = self._known = 0
+        self._connected = False
         self._answer: Any = None
 
     def begin_anew(self) -> None:
@@ -137,15 +138,14 @@ class Server:
         self._known = self._call
         return answer
 
-    def do(self, *statements: Read, durable: bool = False) -> list[Result]:
-        """A transaction that may happen twice without harm."""
+    def do(self, *statements: Read) -> list[Result]:
+        """A transaction that may happen twice, or be forgotten by a server that crashes, without harm."""
 
         def attempt() -> list[Result]:
             link = self._here()
             try:
-                begin = ["BEGIN"] if durable else ["BEGIN", "SET LOCAL synchronous_commit TO off"]
                 said = [link.say(name, **values) for name, values in statements]
-                return link.batch([*begin, *said, "COMMIT"])[len(begin) : -1]
+                return link.batch(["BEGIN", "SET LOCAL synchronous_commit TO off", *said, "COMMIT"])[2:-1]
             finally:
                 link.settle()
 
@@ -178,19 +178,20 @@ class Server:
             raise StoreError(self._lost)
         if self._link is not None and self._link.usable:
             return self._link
-        again = self._link is not None
         self._link = None
         link = self.connect(self.full)
         try:
             prepare(link, self.address, self.schema)
+            link.batch(["BEGIN", "SET LOCAL synchronous_commit TO off", link.say("say_awake"), "COMMIT"])
             self.space = int(link.rows("lock_space")[0][0])
             self._check_memory(link)
         except BaseException:
             link.close()
             raise
         self._link = link
-        if again:
+        if self._connected:  # members' locks come before anything else: who is heard of without one is dead
             self.returned()
+        self._connected = True
         return link
 
     def _check_memory(self, link: Link) -> None:
@@ -220,7 +221,7 @@ class Server:
                     conflicts += 1
                     time.sleep(random.random() * 0.01 * conflicts)
                     continue
-                if not self._may_return(error, first):
+                if not self._may_return(error, first and not since):
                     raise translated(error, self.address) from None
                 now = time.monotonic()
                 since = since or now

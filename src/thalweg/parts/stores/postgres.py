@@ -233,12 +233,12 @@ class PostgresStore(Store):
             rows = {name: result.rows for (name, _), result in zip(first, results, strict=True)}
             self._books.counter_of(study, rows["get_counter"], lambda: link.rows("count_again", study=study))
             self._members.check(rows, member)
-            return bool(claims.find(self._books, rows, link.rows, *asked))
+            return bool(claims.find(self._books, self._members, rows, link.rows, *asked))
 
         def work(transaction: Transaction) -> list[Any]:
             self._members.check(transaction.rows, member)
             counter = self._books.counter(transaction, study)
-            found = claims.find(self._books, transaction.rows, transaction.now, *asked)
+            found = claims.find(self._books, self._members, transaction.rows, transaction.now, *asked)
             if not found:
                 return []
             taken = claims.take(self._books, transaction, counter, member, found)

@@ -19,6 +19,12 @@ INSERT INTO store (version, made_unixtime) VALUES (%(version)s, extract(epoch FR
 -- name: set_version
 UPDATE store SET version = %(version)s;
 
+-- name: say_awake
+-- The server may have needed long to come back after a crash; what counts is since when it can be reached.
+INSERT INTO awake (began, seen)
+SELECT greatest(pg_postmaster_start_time(), stats_reset), clock_timestamp() FROM pg_stat_bgwriter
+ON CONFLICT (began) DO NOTHING;
+
 -- name: lock_space
 -- The first half of the keys of members' locks: the table itself, so that no other program and no other schema has it.
 SELECT 'member'::regclass::oid::int8;
@@ -117,9 +123,12 @@ WITH held AS (
     WHERE
         locktype = 'advisory' AND classid::int8 = %(space)s AND objsubid = 2 AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-), started AS (
+), began AS (
     -- a crash of one session makes the server begin anew, too: its counts begin anew then
-    SELECT extract(epoch FROM greatest(pg_postmaster_start_time(), stats_reset))::float8 AS moment FROM pg_stat_bgwriter
+    SELECT greatest(pg_postmaster_start_time(), stats_reset) AS moment FROM pg_stat_bgwriter
+), started AS (
+    SELECT extract(epoch FROM coalesce(awake.seen, began.moment))::float8 AS moment
+    FROM began LEFT JOIN awake ON awake.began = began.moment
 ), clock AS (
     SELECT extract(epoch FROM clock_timestamp())::float8 AS moment
 )

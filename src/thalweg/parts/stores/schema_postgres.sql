@@ -38,6 +38,12 @@ CREATE TABLE writer (
     called timestamptz NOT NULL
 ) WITH (fillfactor = 20);
 
+-- When the server began, each time, and when the first of us came back to it: from then on the others are waited for.
+CREATE TABLE awake (
+    began timestamptz PRIMARY KEY,
+    seen timestamptz NOT NULL
+);
+
 CREATE SEQUENCE member_token; -- not rolled back: it only grows
 
 -- Who takes part. A row stays when its member leaves or dies, until the next one takes the place. A member lives as long
