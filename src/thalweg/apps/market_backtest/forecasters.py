@@ -3,7 +3,7 @@
 A `Stepwise` forecaster is causal by construction: it is handed one bar after the other, as each closes, and says what
 it expects of the next; it never holds the future. One that works on whole arrays (a neural network with batched
 inference) derives from `Forecaster` and is checked: `check_causal` forecasts truncated histories again, and every row
-must be the same to the last bit.
+must be the same to the last bit, the one of a bar that is not known yet too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from ...core.errors import ProblemError
 from ...core.registry import resolve
-from .bars import Bars
+from .bars import PRICES, Bars
 from .forecast import Forecast
 
 Row = tuple[float, float, int]
@@ -221,22 +221,34 @@ def _options(given: str, text: str) -> dict[str, Any]:
 
 
 def check_causal(forecaster: Forecaster, bars: Bars, cuts: Sequence[int] | None = None) -> Forecast:
-    """The forecast, after making sure that no row knows the future: histories that end at `cuts` are forecast again,
-    and all their rows must be the same bit by bit, and so must the first row that was not in the history.
+    """The forecast, after making sure that no row knows the future: histories of `cuts` bars are forecast again, with
+    a flat bar in the place of their last one, and all their rows must be the same bit by bit - the last row too, which
+    must not have looked at its own bar.
 
     Raises:
-        ProblemError: a row changed when later bars were taken away; the message names it.
+        ProblemError: a row changed; the message names it.
     """
     whole = forecaster.forecast(bars)
     if len(whole) != len(bars):
         raise ProblemError(f"{forecaster.identity()} gave {len(whole)} rows for {len(bars)} bars; one each is expected")
     n = len(bars)
-    for cut in cuts if cuts is not None else sorted({max(2, n // 3), max(2, n // 2), max(2, 2 * n // 3), n - 1}):
-        wrong = np.flatnonzero(~whole.equal_to(forecaster.forecast(bars.head(cut))))
+    for cut in cuts if cuts is not None else sorted({max(2, n // 3), max(2, n // 2), max(2, 2 * n // 3), n}):
+        wrong = np.flatnonzero(~whole.equal_to(forecaster.forecast(_unknown_last(bars, cut))))
         if len(wrong):
             t = int(wrong[0])
             raise ProblemError(
-                f"{forecaster.identity()} knows the future: its row {t} is another one when the bars from {cut} on are "
-                "taken away. Row t may use bars 0 .. t - 1 only; are all means and scales made of past bars?"
+                f"{forecaster.identity()} knows the future: its row {t} is another one when the bars from {cut - 1} on "
+                "are not known. Row t may use bars 0 .. t - 1 only; are all means and scales made of past bars?"
             )
     return whole
+
+
+def _unknown_last(bars: Bars, count: int) -> Bars:
+    """The first `count` bars, the last of them flat at the close before it."""
+    cut = bars.head(count)
+    made = Bars.of(
+        *(np.append(getattr(cut, name)[:-1], cut.close[-2]) for name in PRICES),
+        symbol=bars.symbol,
+        periods=bars.periods,
+    )
+    return replace(made, times=cut.times)
