@@ -246,9 +246,5 @@ def check_causal(forecaster: Forecaster, bars: Bars, cuts: Sequence[int] | None 
 def _unknown_last(bars: Bars, count: int) -> Bars:
     """The first `count` bars, the last of them flat at the close before it."""
     cut = bars.head(count)
-    made = Bars.of(
-        *(np.append(getattr(cut, name)[:-1], cut.close[-2]) for name in PRICES),
-        symbol=bars.symbol,
-        periods=bars.periods,
-    )
-    return replace(made, times=cut.times)
+    prices = (np.append(getattr(cut, name)[:-1], cut.close[-2]) for name in PRICES)
+    return Bars.of(*prices, symbol=bars.symbol, times=cut.times, periods=bars.periods)
