@@ -83,16 +83,18 @@ def check(address, said, budget):
     assert all(t.value == crew.objective(t.params) for t in trials.values() if t not in given_up)
     for number, values in said.items():
         assert set(values) == {trials[number].value}, number
-    assert study.store.members(1) == [] or not any(item.alive for item in study.store.members(1))
-    assert study.store.standing(1).used == budget
+    assert not any(item.alive for item in study.store.members(study.session.study))
+    assert study.store.standing(study.session.study).used == budget
     study.close()
 
 
-@pytest.mark.parametrize(
-    ("workers", "kills", "budget"), [(4, 20, 400), pytest.param(8, 200, 6_000, marks=pytest.mark.slow)]
-)
-def test_killed_coordinators_lose_nothing(tmp_path, workers, kills, budget):
-    address = f"sqlite:///{tmp_path}/storm.db"
+STORMS = [(4, 20, 400), pytest.param(8, 200, 6_000, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("workers", "kills", "budget"), STORMS)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_killed_coordinators_lose_nothing(tmp_path, request, kind, workers, kills, budget):
+    address = f"sqlite:///{tmp_path}/storm.db" if kind == "sqlite" else request.getfixturevalue("postgres_address")
     tw.Study(crew.SPACE, store=address, name="storm", strategy=crew.STRATEGY, seed=7).close()
     said, done = storm(tmp_path, address, workers=workers, kills=kills, budget=budget, seconds=0.004, seed=1)
     assert done == kills

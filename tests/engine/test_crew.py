@@ -16,8 +16,10 @@ def bowl(p):
     return (p["x"] - 1) ** 2 + (p["y"] + 2) ** 2
 
 
-@pytest.fixture
-def store(tmp_path):
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, tmp_path):
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_address")
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
@@ -98,7 +100,7 @@ def test_a_reader_takes_no_part(store):
         reader.refresh()
         assert len(reader.trials) == 10
         assert reader.best.value == writer.best.value
-        assert [item.ordinal for item in reader.store.members(1)] == []
+        assert [item.ordinal for item in reader.store.members(reader.session.study)] == []
 
 
 def test_points_that_another_has_under_way_are_not_run_twice(store):
@@ -153,8 +155,8 @@ def test_no_budget_and_no_limit_is_refused(store):
 
 
 def test_a_crew_that_starts_again_resumes_its_streams(store):
-    def draw(stop):
-        crew = [study(store, strategy="de") for _ in range(2)]
+    def draw(name, stop):
+        crew = [study(store, strategy="de", name=name) for _ in range(2)]
         asked = []
         for _ in range(stop):
             for member in crew:
@@ -162,12 +164,10 @@ def test_a_crew_that_starts_again_resumes_its_streams(store):
                 member.tell(asked[-1], bowl(asked[-1].params))
         return crew, asked
 
-    whole = f"{store}.whole.db"
-    store_was, asked = store, []
-    for target, stops in ((whole, (12,)), (store_was, (5, 7))):
-        store = target
+    asked = []
+    for name, stops in (("whole", (12,)), ("cut", (5, 7))):
         for stop in stops:
-            crew, got = draw(stop)
+            crew, got = draw(name, stop)
             asked.append([t.params for t in got])
             for member in crew:
                 member.close()
@@ -185,11 +185,11 @@ def test_ordered_studies_are_worked_on_alone(store):
 def test_a_run_leaves_when_it_ends(store):
     with study(store) as first:
         first.run(bowl, max_evals=5)
-        assert first.store.members(1) == []
+        assert first.store.members(first.session.study) == []
         again = study(store)
         assert again.run(bowl, max_evals=8).evaluations == 8
-        assert [entry.by for entry in first.store.entries(1, 0, ("ask",))] == [0] * len(
-            first.store.entries(1, 0, ("ask",))
+        assert [entry.by for entry in first.store.entries(first.session.study, 0, ("ask",))] == [0] * len(
+            first.store.entries(first.session.study, 0, ("ask",))
         )
         assert first.run(bowl, max_evals=12).evaluations == 12  # the place was taken in between
         again.close()
@@ -278,7 +278,11 @@ def test_a_late_answer_is_no_error_and_the_first_one_stands(tmp_path):
     for one in (slow, quick):
         assert [t.value for t in one.trials] == [7.0]
         assert one.best.value == 7.0
-    kinds = [entry.kind for entry in slow.store.entries(1) if entry.kind in ("late", "duplicate", "conflict")]
+    kinds = [
+        entry.kind
+        for entry in slow.store.entries(slow.session.study)
+        if entry.kind in ("late", "duplicate", "conflict")
+    ]
     assert kinds == ["conflict"]
     slow.close()
     quick.close()
@@ -335,7 +339,7 @@ def test_the_space_may_change_and_the_history_stays(store):
         result = one.run(objective, max_evals=60)
         assert {t.params["kind"] for t in result.trials} == {"a", "b", "c"}
         assert max(t.params["x"] for t in result.trials) > 5
-        assert one.store.standing(1).used == 60
+        assert one.store.standing(one.session.study).used == 60
     with tw.load(store, "study") as again:
         assert len(again.trials) == len(result.trials)
         with pytest.raises(SpaceError, match="would be gone"):
@@ -370,14 +374,14 @@ def test_a_running_process_stops_when_the_space_changes(store):
     other.close()
 
 
-def test_ordered_runs_take_queued_points_at_their_beginning(store):
-    def run(target, enqueue):
-        with tw.Study(SPACE, store=target, strategy="de", seed=2, ordered=3) as one:
+def test_ordered_runs_take_queued_points_at_their_beginning_and_end(store):
+    def run(name, enqueue):
+        with tw.Study(SPACE, store=store, name=name, strategy="de", seed=2, ordered=3) as one:
             one.enqueue([{"x": 0.5, "y": 0.5}, {"x": 0.25, "y": 0.5}])
             later = lambda p: (enqueue and one.enqueue([{"x": 3.0, "y": 3.0}]), bowl(p))[1]  # noqa: E731
             result = one.run(later, max_evals=30, evaluator="thread", workers=2)
             assert result.evaluations == 30
             return [(t.params, t.value) for t in result.trials if t.params != {"x": 3.0, "y": 3.0}]
 
-    whole = run(store, False)
-    assert run(f"{store}.other.db", True) == whole[:29]  # the further point has taken a place, and waited
+    whole = run("whole", False)
+    assert run("more", True) == whole[:29]  # the further point has taken a place, and waited

@@ -107,9 +107,10 @@ class Crew:
         self.own.clear()
 
     def refresh(self) -> None:
-        """Hear of others now, also while this process does not take part: its strategy is told when it does."""
-        self._claim_at = 0.0
-        if self.session.store.durable:
+        """Hear of others now, also while this process does not take part: its strategy is told when it does. Nothing
+        happens while a run is under way, which hears by itself: this may be another thread."""
+        if self.session.store.durable and not self.session.busy:
+            self._claim_at = 0.0
             self.look(force=True)
 
     def set_budget(self, budget: int) -> None:

@@ -84,6 +84,11 @@ class Session:
 
     # --- events ---------------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """A loop is running."""
+        return self.in_flight is not tuple
+
     def emit(self, kind: str, **data: Any) -> None:
         """Tell the listeners; their exceptions never touch the run."""
         if not self.listeners:
@@ -406,6 +411,7 @@ class Session:
         return wanted
 
     def tell(self, tickets: Ints, points: Floats, numbers: Ints) -> None:
+        """Tell the strategy what recorded trials came to, as the answers to `tickets`."""
         before = perf_counter()
         if self.store.durable:
             if before > self._snapshot_at:

@@ -378,6 +378,7 @@ class Study:
 
     @budget.setter
     def budget(self, trials: int | None) -> None:
+        """Set it, for everybody. Raises ProblemError: no whole number >= 1."""
         if trials is not None and not is_count(trials):
             raise ProblemError(f"budget: a whole number of trials >= 1, or None, is expected, got {trials!r}")
         self._budget = None if trials is None else int(trials)

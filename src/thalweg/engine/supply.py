@@ -131,8 +131,8 @@ class Supply:
                 self._give_back(self.used - budget)
         if any(chunk.lost for chunk in (*self.queue, *session.backlog)):
             return heard  # its own come first, each under its own ticket
-        if self.width is not None and self._settled:
-            return heard  # ordered: what is queued later waits for the next run, so that timing changes nothing
+        if self.width is not None and self._settled and not force:
+            return heard  # ordered: what is queued later waits for the end, so that timing changes nothing
         chunks = session.crew.claim(max(self.flying.rows_wanted - self.queued, 0), force)
         self._settled = not chunks
         for chunk in chunks:
