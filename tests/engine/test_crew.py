@@ -257,7 +257,8 @@ def test_a_running_study_takes_queued_points_up(store):
         return bowl(p)
 
     with study(store) as one:
-        assert one.run(objective, max_evals=30).evaluations == 30
+        # all 30 are opened by then: one of them gives way, unless they have run before that is heard of
+        assert one.run(objective, max_evals=30).evaluations in (30, 31)
     other.close()
     assert seen.count(0.125) == 1
 
