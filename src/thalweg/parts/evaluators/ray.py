@@ -27,7 +27,7 @@ from ._tree import require_linux
 from .process import _by_value, _dumps, _modules
 
 _AIM_S = 0.3
-"""Work per call: a call takes 1 to 6 ms of waiting, and 1 ms of CPU time, so evaluations of 0.1 s lose about 1 %."""
+"""Work per call: a call takes 1 to 6 ms of waiting, and 1 ms of CPU time, so evaluations of 0.1 s lose 1 to 3 %."""
 
 
 class RayEvaluator(Evaluator):
