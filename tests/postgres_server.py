@@ -86,7 +86,7 @@ class Server:
         log = self.folder / "log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [str(self.programs / "postgres"), "-D", str(self.folder / "data")],
+                [*_mortal(), str(self.programs / "postgres"), "-D", str(self.folder / "data")],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True, **_as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + 60.0
@@ -126,6 +126,12 @@ def _alive(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def _mortal() -> list[str]:
+    """What ends a program when its parent is killed, where there is such a thing."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "QUIT"] if setpriv else []
 
 
 def _as_user() -> dict:
