@@ -52,7 +52,7 @@ def choose_evaluator(
         if deadline and not evaluator.killable:
             raise EvaluatorError(
                 f"eval_timeout needs an evaluator that can end what runs; {type(evaluator).__name__} cannot. "
-                f"Use evaluator={'async' if target.asynchronous else 'process'!r}, or leave evaluator out"
+                f"Use evaluator={'async' if target.asynchronous else 'process'!r} (or 'ray'), or leave evaluator out"
             )
         return evaluator, None
     if target.program is not None:

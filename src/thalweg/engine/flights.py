@@ -256,9 +256,11 @@ class Flights:
         return late if done is None or not len(done) else followed(done, late)
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
-        self._rows -= len(self.flying.pop(task))
+        chunk = self.flying.pop(task)
+        self._rows -= len(chunk)
         if not task.cancelled() and task.exception() is not None:
             self.failure = task.exception()
+            self.session.backlog.append(chunk)  # the evaluator broke, not the objective: it runs again next time
             self.signal.stopping = True
         self._wake.set()
 
