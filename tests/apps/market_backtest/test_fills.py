@@ -123,6 +123,13 @@ def test_made_prices_are_what_they_say():
     assert (market.bars.high >= market.path.max(axis=1)).all() and (market.bars.low <= market.path.min(axis=1)).all()
 
 
+def test_without_drift_prices_are_a_fair_game():
+    """The mean of price ratios is 1, not that of logarithms 0."""
+    bars = synthetic(20_000, 11, regimes=(Regime(0.0, 0.1),), steps=2, gap=0.3, start=1e20).bars
+    ratios = bars.close[1:] / bars.close[:-1]
+    assert ratios.mean() == pytest.approx(1.0, abs=3 * 0.1 / np.sqrt(20_000))
+
+
 def test_bridged_extremes_do_not_depend_on_the_steps():
     """The mean range of Brownian motion is sqrt(8 / pi) sigma (W. Feller, Ann. Math. Stat. 22, 1951)."""
     for steps in (20, 200):
