@@ -148,13 +148,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.real and f.dimension <= _WIDE and not f.noisy,
         _hybrid(
-            [_one("quadratic"), _one("lq_cmaes", sigma=0.1), _one("cmaes")],
-            [0, 10, 50],
+            [
+                ["handover", [_one("quadratic"), _one("quasi_newton", restarts=False)], {}],
+                _one("lq_cmaes", sigma=0.1),
+                _one("cmaes"),
+            ],
+            [0, 50, 50],
             [8e-4, 6e-4, 0.0],
-            [True, True, False],
+            [True, False, False],
         ),
-        "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises; a "
-        "surrogate-assisted CMA-ES and a plain one go on where it does not",
+        "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises, "
+        "and following gradients where it does not; a surrogate-assisted CMA-ES and a plain one go on from there",
     ),
     Rule(
         lambda f: f.dimension <= _WIDE,
