@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("resume:resume", "Go on with a tuning job where it was left."),
     "show": ("show:show", "List the studies of a store, or show one."),
     "worker": ("worker:worker", "Work on a stored study until it is done, beside any number of others."),
+    "token-economy": ("token_economy:token_economy", "Search and simulate the parameters of a token economy."),
     "tune": ("tune:tune", "Find the best parameters of a command-line program."),
 }
 """name -> ("module:function" in this folder, one line of help)."""

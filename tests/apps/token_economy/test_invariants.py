@@ -9,7 +9,7 @@ from thalweg.apps.token_economy.consensus import CONSENSUS
 from thalweg.apps.token_economy.metrics import METRICS, SCORES
 from thalweg.apps.token_economy.parameters import columns_of, space_of
 from thalweg.apps.token_economy.simulator import Simulator
-from thalweg.apps.token_economy.state import Config, Day, State
+from thalweg.apps.token_economy.state import Scene
 from thalweg.apps.token_economy.world import Shock, World
 
 BALANCES = ("supply", "liquid", "staked", "unbonding", "pool_tokens", "pool_usd", "price", "adoption")
@@ -23,7 +23,8 @@ class Books:
         self.days = 0
         self.most_unbonding = 0.0
 
-    def __call__(self, state: State, config: Config, day: Day) -> None:
+    def __call__(self, at: Scene) -> None:
+        state, config, day = at.state, at.config, at.day
         parts = state.liquid + state.staked + state.unbonding + state.pool_tokens
         told = {
             "supply": np.abs((config.supply0 + state.issued - state.burned) / state.supply - 1),
@@ -76,9 +77,9 @@ def test_identities_survive_ten_years_of_shocks_at_the_corners(kind: str) -> Non
 def test_the_books_find_a_mistake() -> None:
     """The check itself can fail: tokens that appear from nowhere, a balance below zero."""
 
-    def forge(state: State, config: Config, day: Day) -> None:
-        state.liquid = state.liquid + 1.0
-        books(state, config, day)
+    def forge(at: Scene) -> None:
+        at.state.liquid = at.state.liquid + 1.0
+        books(at)
 
     books = Books()
     Simulator(paths=2, days=5).evaluate({"initial_supply": 1e6}, watch=forge)

@@ -7,6 +7,7 @@ import pytest
 
 from thalweg.apps.token_economy.parameters import columns_of
 from thalweg.apps.token_economy.simulator import Simulator
+from thalweg.apps.token_economy.state import Scene
 from thalweg.apps.token_economy.world import Shock, World
 
 CALM = World(adoption_noise=0.0, innovation=0.0, imitation=0.0)
@@ -66,8 +67,8 @@ def test_free_entry_ends_at_zero_profit() -> None:
     """Noise and adoption frozen: the hash rate converges to revenue over cost (Budish)."""
     seen = {}
 
-    def watch(state: object, config: object, day: object) -> None:
-        seen["ratio"] = day.revenue / (state.own["hash_rate"] * CALM.cost_per_th())  # type: ignore[attr-defined]
+    def watch(at: Scene) -> None:
+        seen["ratio"] = at.day.revenue / (at.state.own["hash_rate"] * CALM.cost_per_th())
 
     rows = [{"block_reward": reward, "price_volatility": 0.0} for reward in (0.2, 1.0, 5.0)]
     shocked = World(adoption_noise=0.0, innovation=0.0, imitation=0.0, shocks=(Shock(100, demand=0.5),))
@@ -102,10 +103,17 @@ def test_stakes_answer_to_yields() -> None:
     assert rising(vary("initial_balance", [100.0, 200.0, 300.0], "pos", min_stake=200.0)["participation"])
 
 
-def test_more_participants_are_harder_to_capture() -> None:
-    for kind, name in (("pow", "num_participants"), ("pos", "num_participants"), ("dpos", "num_delegates"),
-                       ("poa", "num_authorities")):  # fmt: skip
-        assert rising(vary(name, [12, 48, 100], kind, block_reward=10.0, days=60)["nakamoto"]), kind
+@pytest.mark.parametrize(
+    ("kind", "name", "counts"),
+    [
+        ("pow", "num_participants", [12, 48, 100]),
+        ("pos", "num_participants", [12, 100, 1000]),
+        ("dpos", "num_delegates", [12, 48, 100]),
+        ("poa", "num_authorities", [4, 20, 50]),
+    ],
+)
+def test_more_participants_are_harder_to_capture(kind: str, name: str, counts: list[float]) -> None:
+    assert rising(vary(name, counts, kind, block_reward=10.0, days=60)["nakamoto"])
 
 
 def test_nobody_at_work_is_no_security() -> None:

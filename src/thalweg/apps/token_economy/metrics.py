@@ -92,6 +92,10 @@ def _zipf_sums(exponent: float, count: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(np.arange(1.0, count + 1) ** -exponent)])
 
 
+def _drift(run: Run) -> Floats:
+    return np.abs(run.state.log_price - np.log(run.config.price0))
+
+
 def _loss(run: Run) -> Floats:
     return np.asarray(-market.impermanent_loss(run.state.price / run.config.price0))
 
@@ -116,7 +120,7 @@ METRICS: dict[str, Metric] = {
     "annual_volatility": Metric("per root year", "less", "sqrt(365 x mean of squared daily log returns)", _volatility),
     "max_drawdown": Metric("share", "less", "deepest fall from a peak", lambda r: 1.0 - np.exp(-r.tally.fall)),
     "price_drift": Metric(
-        "log", "less", "|log(last price / first price)|", lambda r: np.abs(r.state.log_price - np.log(r.config.price0))
+        "log", "less", "abs(log(last price / first price))", _drift
     ),
     "final_price": Metric("USD", "", "price on the last day", lambda r: r.state.price),
     # security
@@ -136,7 +140,7 @@ METRICS: dict[str, Metric] = {
         "producers", "more", "fewest producers with more than 1/2 (pow, poa) or 1/3 (pos, dpos), last day", _nakamoto
     ),
     # liquidity
-    "volume": Metric("USD per day", "more", "mean of |flow through the pool|", lambda r: r.daily(r.tally.volume)),
+    "volume": Metric("USD per day", "more", "mean of abs(flow through the pool)", lambda r: r.daily(r.tally.volume)),
     "depth_2pct": Metric(
         "USD", "more", "mean pool x (sqrt(1.02) - 1)", lambda r: market.depth(r.daily(r.tally.pool))
     ),
@@ -144,7 +148,7 @@ METRICS: dict[str, Metric] = {
         "share", "less", "10,000 USD / mean pool", lambda r: market.slippage(ORDER_USD, r.daily(r.tally.pool))
     ),
     "illiquidity": Metric(
-        "per million USD", "less", "mean of |return| / volume (Amihud)", lambda r: 1e6 * r.daily(r.tally.illiquidity)
+        "per million USD", "less", "mean of abs(return) / volume (Amihud)", lambda r: 1e6 * r.daily(r.tally.illiquidity)
     ),
     "pool_fee_yield": Metric(
         "share per year", "more", "365 x trading fees / (2 x mean pool)",

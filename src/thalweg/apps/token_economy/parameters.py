@@ -124,8 +124,9 @@ def table_of(
     given = {name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()}
     for name in given:
         if name != "consensus" and name not in PARAMETERS:
-            near = difflib.get_close_matches(name, PARAMETERS, n=2) or sorted(PARAMETERS)
-            raise ProblemError(f"unknown parameter {name!r}; did you mean {' or '.join(near)}?")
+            near = difflib.get_close_matches(name, PARAMETERS, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: consensus, {', '.join(PARAMETERS)}"
+            raise ProblemError(f"unknown parameter {name!r}; {hint}")
     lengths = {name: column.shape for name, column in given.items()}
     count = max((len(column) for column in given.values()), default=1)
     if any(len(shape) != 1 or shape[0] not in (1, count) for shape in lengths.values()):

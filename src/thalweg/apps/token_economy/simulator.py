@@ -22,7 +22,7 @@ from .consensus import CONSENSUS, Consensus
 from .metrics import METRICS, Run, measure
 from .noise import standard_noise
 from .parameters import table_of
-from .state import Config, Day, State
+from .state import Config, Day, Scene
 from .step import advance, begin
 from .summary import Summary
 from .tally import Tally
@@ -31,15 +31,15 @@ from .world import World
 ELEMENTS = 8192
 """Configurations x paths that are stepped together: few enough to stay in the processor's cache."""
 
-Watcher = Callable[[State, Config, Day], None]
+Watcher = Callable[[Scene], None]
 """Called after every day (NumPy engine); must not change what it is given."""
 
 
 class Controller(Protocol):
     """Adjusts parameters while a run goes on. `ADJUSTABLE` names what it may change."""
 
-    def __call__(self, state: State, config: Config, day: Day) -> Mapping[str, Floats]:
-        """New values {name: (C, 1) or (C, P)} for the next day, from what today came to."""
+    def __call__(self, at: Scene, /) -> Mapping[str, Floats]:
+        """New values {name: (C, 1) or (C, P)} from the next day on, from what today came to."""
 
 
 ADJUSTABLE = {"block_reward": "reward", "transaction_fee": "fee", "burn_share": "burn_share", "staking_apy": "apy"}
@@ -143,9 +143,9 @@ class Simulator:
             advance(state, config, self.world, kind, day, self.noise[number])
             tally.add(state, config, day)
             if watch is not None:
-                watch(state, config, day)
+                watch(Scene(state, config, self.world, day))
             if controller is not None:
-                config = _adjusted(config, controller(state, config, day))
+                config = _adjusted(config, controller(Scene(state, config, self.world, day)))
         return Run(state, tally, config, kind, self.world, self.days)
 
 

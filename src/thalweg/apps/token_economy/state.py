@@ -183,7 +183,7 @@ class Day:
 
 @dataclass(slots=True)
 class Scene:
-    """What a kind of consensus is given: everything there is."""
+    """What kinds of consensus, watchers and controllers are given: everything there is."""
 
     state: State
     config: Config

@@ -52,6 +52,13 @@ def tail_mean(values: Floats, better: str, share: float = TAIL) -> Floats:
     return np.asarray(worst.mean(axis=1))
 
 
+def tail_error(values: Floats, better: str, share: float = TAIL) -> Floats:
+    """(n,) standard errors of `tail_mean`: those of the mean of q - max(q - x, 0) / share, q the quantile."""
+    signed = values if better == "more" else -values
+    edge = np.quantile(signed, share, axis=1, keepdims=True)
+    return error_of(edge - np.maximum(edge - signed, 0.0) / share)
+
+
 def error_of(values: Floats) -> Floats:
     """(n,) standard error of the mean over paths of (n, P) values; 0 for a single path says nothing, so it is NaN."""
     paths = values.shape[1]

@@ -105,8 +105,8 @@ def test_a_controller_changes_parameters_on_the_way() -> None:
     class Stop:
         """Ends issuance after ten days."""
 
-        def __call__(self, state: object, config: object, day: object) -> dict[str, Floats]:
-            return {"block_reward": np.zeros((1, 1))} if day.number == 9 else {}  # type: ignore[attr-defined]
+        def __call__(self, at: Scene) -> dict[str, Floats]:
+            return {"block_reward": np.zeros((1, 1))} if at.day.number == 9 else {}
 
     quiet = {"consensus": "poa", "block_reward": 2.0, "transaction_fee": 0.0}
     found = Simulator(paths=2, days=50).evaluate(quiet, controller=Stop())

@@ -12,6 +12,7 @@ from thalweg.apps.token_economy import metrics
 from thalweg.apps.token_economy.metrics import METRICS, SCORES
 from thalweg.apps.token_economy.parameters import PARAMETERS
 from thalweg.apps.token_economy.simulator import Simulator
+from thalweg.apps.token_economy.state import Scene
 from thalweg.apps.token_economy.summary import Summary, error_of, tail_mean, weights_of
 from thalweg.apps.token_economy.world import World
 from thalweg.core.errors import ProblemError
@@ -23,11 +24,11 @@ def test_metrics_follow_from_the_days() -> None:
     """Everything that is a sum over days, computed again from the days themselves."""
     kept: dict[str, list[np.ndarray]] = {}
 
-    def watch(state: object, config: object, day: object) -> None:
+    def watch(at: Scene) -> None:
         for name in ("change", "volume", "revenue", "attack", "energy", "served", "wanted"):
-            kept.setdefault(name, []).append(np.array(getattr(day, name)))
+            kept.setdefault(name, []).append(np.array(getattr(at.day, name)))
         for name in ("pool_usd", "price", "supply", "log_price"):
-            kept.setdefault(name, []).append(np.array(getattr(state, name)))
+            kept.setdefault(name, []).append(np.array(getattr(at.state, name)))
 
     found = Simulator(paths=6, days=80).evaluate({"consensus": "pow", "trading_fee": 0.003}, watch=watch)
     days = {name: np.stack(values) for name, values in kept.items()}

@@ -1,0 +1,83 @@
+"""`thalweg token-economy`, through click."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from thalweg.cli.main import group
+
+QUICK = ["--paths", "50", "--days", "60"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(group, ["token-economy", *args], prog_name="thalweg")
+
+
+@pytest.mark.parametrize("kind", ["pow", "pos", "dpos", "poa"])
+def test_every_kind_is_optimised(kind: str) -> None:
+    done = call("optimize", "--consensus", kind, "--iterations", "12", "--initial-points", "4", *QUICK)
+    assert done.exit_code == 0, done.output
+    for words in (f"Consensus type: {kind}", "Best Parameters:", "Best Objective Value:", "block_reward",
+                  "measured again on fresh noise, 400 paths", "12 evaluations (4 initial)", "predicts no token"):  # fmt: skip
+        assert words in done.output
+
+
+def test_a_stored_search_is_reported_the_same() -> None:
+    options = ["--consensus", "pos", "--iterations", "8", "--initial-points", "3", "--store", "t.db", *QUICK]
+    first = call("optimize", *options, "--json", "--plot", "a.png")
+    assert first.exit_code == 0, first.output
+    told = json.loads(first.stdout)
+    assert told["evaluations"] == 8
+    assert told["best"]["objectives"]["score"]["fresh"] > 0.5
+    assert Path("a.png").stat().st_size > 10_000
+    again = json.loads(call("report", "--store", "t.db", "--json").stdout)
+    assert {**again, "performance": 0, "stop_reason": 0} == {**told, "performance": 0, "stop_reason": 0}
+    assert "Best Parameters:" in call("report", told["study"], "--store", "t.db", "--plot", "b.svg").output
+    assert Path("b.svg").is_file()
+
+
+def test_a_front() -> None:
+    done = call("optimize", "--pareto", "--consensus", "any", "--preset", "consensus", "--iterations", "20", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "Pareto front:" in done.output
+
+
+def test_simulate() -> None:
+    done = call("simulate", "--consensus", "pos", "-p", "block_reward=2", "-p", "staking_apy=0.08", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "annual_volatility" in done.output
+    told = json.loads(call("simulate", "--json", "--plot", "c.png", *QUICK).stdout)
+    assert told["metrics"]["energy"]["mean"] > 0
+    assert told["performance"]["path_days_per_cpu_second"] > 0
+    assert Path("c.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["simulate", "-p", "block_rewards=2"], "did you mean block_reward"),
+        (["simulate", "-p", "block_reward"], "NAME=NUMBER"),
+        (["simulate", "-p", "block_reward=two"], "a number is expected"),
+        (["simulate", "--plot", "a.bmp", *QUICK], ".png"),
+        (["optimize", "--iterations", "3"], "part of iterations"),
+        (["optimize", "--weight", "profit=1"], "weights"),
+        (["optimize", "--consensus", "pox"], "pow"),
+        (["report", "--store", "none.db"], "there is no store"),
+    ],
+)
+def test_mistakes_are_messages(args: list[str], said: str) -> None:
+    done = call(*args)
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert "Traceback" not in done.output
+    assert not Path("none.db").exists()
