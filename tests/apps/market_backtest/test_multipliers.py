@@ -237,6 +237,17 @@ def test_tensors():
     assert optimize_entry_exit_multipliers(*grad, trading_fee=FEE)[2] == profit
 
 
+@pytest.mark.parametrize("solver", ["direct", "de"])
+def test_tensors_fall_back(solver, monkeypatch):
+    torch = pytest.importorskip("torch")
+    data = [torch.as_tensor(item[0]) for item in series(1, 50, 13)]
+    exact = optimize_entry_exit_multipliers(*data)
+    monkeypatch.setattr(optimize, "SOLVERS", {solver: optimize.SOLVERS[solver]})
+    h, low_mult, profit = optimize_entry_exit_multipliers(*data)
+    assert exact[2] * 0.6 <= profit <= exact[2] + 1e-9
+    assert profit == pytest.approx(by_hand(*(item.tolist() for item in data), h, low_mult, fee=0.0005), abs=1e-12)
+
+
 def test_one_transfer_for_a_batch_of_tensors(monkeypatch):
     torch = pytest.importorskip("torch")
     data = [torch.as_tensor(item) for item in series(6, 50, 12)]
