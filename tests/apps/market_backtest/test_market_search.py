@@ -19,6 +19,8 @@ from thalweg.apps.market_backtest.report import Report
 from thalweg.apps.market_backtest.rules import Costs, OptimisticFills, Rules
 from thalweg.apps.market_backtest.search import search, stored_reports
 from thalweg.apps.market_backtest.simulations import backtest_forecasts
+from thalweg.core.batch import Status
+from thalweg.core.choices import Choice
 from thalweg.core.errors import ProblemError
 from thalweg.core.parameter import Float, Integer
 from thalweg.parts.stores import open_store
@@ -165,6 +167,26 @@ def test_forecasts_are_made_once_for_all_folds(bars):
     checked = Counting.calls  # one, and those that make sure that it knows the past only
     search(bars, Plan(space=SPACE, folds=2, max_evals=10, min_trades=0, forecaster=Counting()), cache=cache)
     assert (cache.misses, cache.hits) == (1, 1) and Counting.calls == checked == 5
+
+
+def test_conditional_parameters_are_at_their_defaults_where_inactive(bars, tmp_path):
+    space = {
+        "side": Choice(["long", "both"]),
+        "stop": Float(0.01, 0.2, when="side == 'long'"),
+        "hold": Integer(1, 9, when="side == 'both'"),
+        "low_mult": Float(0.0, 0.01),
+    }
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    plan = Plan(space=space, folds=2, max_evals=30, min_trades=0, forecaster="ewma(trend=true)")
+    try:
+        found = search(bars, plan, store=store)
+        trials = [trial for name in store.names() for trial in store.since(store.open(name).id)[0]]
+    finally:
+        store.close()
+    assert {trial.status for trial in trials} == {Status.DONE}
+    assert {trial.params["side"] for trial in trials} == {"long", "both"}
+    rule = found.settings["rule"]
+    assert (rule["stop"] in (math.inf, "inf")) == (rule["side"] == 0)
 
 
 def test_a_rule_that_hardly_trades_stays_out(bars):

@@ -166,7 +166,10 @@ def compiled() -> Run:
         numba: Any = importlib.import_module("numba")
     except ImportError:
         raise MissingExtra("numba", "fast", "the engine 'numba'") from None
-    made: Run = numba.njit(cache=True, nogil=True)(_loop.loop)
+    try:
+        made: Run = numba.njit(cache=True, nogil=True)(_loop.loop)
+    except RuntimeError:  # nowhere to keep it: compiled anew in every process
+        made = numba.njit(nogil=True)(_loop.loop)
     return made
 
 

@@ -37,7 +37,7 @@ class Scorer:
 
     def rules(self, columns: Mapping[str, Any]) -> Rules:
         """The rules of a batch."""
-        return Rules.of({**self.fixed, **columns})
+        return Rules.of_space(columns, self.fixed)
 
     def __call__(self, columns: Mapping[str, Any]) -> dict[str, Floats]:
         rules = self.rules(columns)

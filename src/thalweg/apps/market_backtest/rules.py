@@ -65,7 +65,6 @@ class Rules:
         if "side" in given:
             given["side"] = _sides(given["side"])
         try:
-            # a stop or a hold that is not active in a conditional space is None or masked: the default
             arrays = {name: np.atleast_1d(_numbers(given.get(name, DEFAULTS[name]), name)) for name in DEFAULTS}
             full = np.broadcast_arrays(*arrays.values())
         except (TypeError, ValueError) as error:
@@ -83,6 +82,16 @@ class Rules:
             if not good.all():
                 raise ProblemError(f"rules: {name} must be {wanted}, got {item[~good][0]}")
         return cls(high, low, stop, np.minimum(hold, NEVER).astype(np.int64), side.astype(np.int64), size)
+
+    @classmethod
+    def of_space(cls, columns: Mapping[str, Any], fixed: Mapping[str, Any]) -> Rules:
+        """Rules from a space's columns, in which NaN is a parameter that is not active: it stays at its default."""
+        made = dict(fixed)
+        for name, column in columns.items():
+            array = np.asarray(column)
+            inactive = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=np.bool_)
+            made[name] = np.where(inactive, DEFAULTS[name], array) if inactive.any() else array
+        return cls.of(made)
 
     def take(self, index: Any) -> Rules:
         """Some of the rules."""

@@ -232,7 +232,7 @@ class _Search:
         columns = sample_of(trials, self.space)
         if columns is None:
             return math.nan
-        rules = Rules.of({**self.plan.fixed, **columns})
+        rules = Rules.of_space(columns, self.plan.fixed)
         returns = self._trade(rules, ((1, len(self.bars)),)).returns
         if returns is None or returns.shape[1] < 20:
             return math.nan
