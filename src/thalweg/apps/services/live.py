@@ -1,0 +1,461 @@
+"""Keeps the settings of a service best while it serves: one small, watched, reversible change at a time.
+
+Windows of traffic are measured with the settings in use and, in between, with a candidate near them (A, B, A, B, ...),
+so that what the world does to both is not taken for the candidate's doing. A candidate is adopted when pairs of windows
+say that it is better, beyond noise; it is taken back within its window when a guard rail is breached. When the metric
+of the settings in use drifts, what is known is made old and the search is widened.
+
+Related: DBtune and OtterTune's guard rails and approvals; SafeOpt-like exclusion of what the model thinks unsafe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.batch import Floats
+from ...core.errors import OutOfOrder, ProblemError
+from ...core.space import Space
+from ...core.store import Store
+from .audit import Audit
+from .drift import Drift
+from .guard import Guard
+from .knob import COSTS, Knob, checked, same
+from .region import SMALLEST, Region, log_of
+from .trial import Trial, Verdict
+from .window import Metric, Window, metric_of
+
+RESTS = (1, 1, 2, 4, 8, 16)
+"""Windows of rest after the first, second, ... failure in a row."""
+PAUSES = {"instant": 0, "reload": 10, "restart": 50}
+"""Windows between two changes of knobs of a cost class."""
+HASTE = 0.4
+"""A change of the log metric (half as much again, a third less) after which candidates are tried without A windows."""
+PATIENCE = 4
+"""Failures in a row that end the haste after a success."""
+_TABOO = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is about to be tried. before, after: all settings.  cost: the class of the dearest knob that moves."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    cost: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened so far: windows, candidates tried, changes adopted, roll-backs by a guard rail, drifts."""
+
+    windows: int = 0
+    tried: int = 0
+    adopted: int = 0
+    rolled_back: int = 0
+    drifts: int = 0
+
+
+class LiveTuner:
+    """See the module. measure: takes traffic for a while with what is set, and gives a `Window`; it is called `slices`
+    times per window, and guard rails are looked at after each.
+
+    knobs: what may be turned.  metric: what is made small ("p95", "p50", "p99", "seconds_per_request", "value", or a
+    function of a Window).  guard: rails.  settle: awaited after each change, before anything is measured.
+    min_gain: relative improvement below which nothing is changed.  approve: asked before each candidate is applied
+    (plain or async; without it knobs that need a restart stay as they are).  deny: further names never to be turned.
+    store, name: where the audit goes.  seed: of the candidates.
+
+        tuner = LiveTuner(measure, [Knob("batch", Integer(1, 100, log=True), server.set_batch, server.get_batch)])
+        await tuner.run()
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[], Awaitable[Window]],
+        knobs: Iterable[Knob],
+        *,
+        metric: str | Metric = "p95",
+        guard: Guard | None = None,
+        slices: int = 4,
+        settle: Callable[[], Any] | None = None,
+        min_gain: float = 0.03,
+        approve: Callable[[Change], Any] | None = None,
+        deny: Iterable[str] = (),
+        store: str | Store | None = None,
+        name: str = "live",
+        seed: int = 0,
+    ) -> None:
+        if isinstance(slices, bool) or not isinstance(slices, int) or slices < 1:
+            raise ProblemError(f"slices: a whole number >= 1 is expected, got {slices!r}")
+        if not 0 < min_gain < 1:
+            raise ProblemError(f"min_gain: a share between 0 and 1 is expected, got {min_gain!r}")
+        self.knobs = checked(knobs, deny)
+        self.space = Space({knob.name: knob.parameter for knob in self.knobs.values()})
+        self.guard = guard or Guard()
+        self.tally = Tally()
+        self._measure, self._settle, self._approve = measure, settle, approve
+        self._metric, self._slices, self._min_gain = metric_of(metric), slices, min_gain
+        self._region = Region(self.space, np.array([knob.max_step for knob in self.knobs.values()]), seed)
+        self._drift = Drift()
+        self._audit = Audit(self.space, metric if isinstance(metric, str) else "metric", store, name)
+        self._first: dict[str, Any] = {}
+        self._current: dict[str, Any] = {}
+        self._centre: Floats = np.empty(0)
+        self._usual: Window | None = None
+        self._level = self._offset = self._tail_offset = 0.0
+        self._held = False
+        self._trial: Trial | None = None
+        self._rest, self._failures, self._urgent, self._patience = 2, 0, False, PATIENCE
+        self._turned = dict.fromkeys(PAUSES, -(10**9))
+        self._killed: asyncio.Event | None = None
+        self._dead = ""
+
+    # --- people's side --------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings in use (a candidate that is being tried is not)."""
+        return dict(self._current)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether so much has changed that candidates are tried one after the other, without A windows."""
+        return self._urgent
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What was done and why, oldest first."""
+        return self._audit.lines()
+
+    async def run(self, windows: int | None = None) -> Tally:
+        """Tune for so many windows (None: until `kill`, or until it is cancelled). Whatever ends it, no candidate stays
+        applied."""
+        try:
+            while not self._dead and (windows is None or windows > 0):
+                await self.step()
+                windows = None if windows is None else windows - 1
+        finally:
+            if self._trial is not None and not self._dead:
+                await self._end(Verdict.REJECTED, "the run ended")
+        return self.tally
+
+    async def kill(self, reason: str = "killed") -> None:
+        """Stop at once and for good: the settings that were there at the beginning are restored, whatever is measured
+        is dropped."""
+        self._dead = self._dead or reason
+        if self._killed is not None:
+            self._killed.set()
+        self._trial = None
+        await self._apply(self._first, self._first)
+        self._current = dict(self._first)
+        self._audit.note("killed", reason=reason, settings=self._current)
+
+    def close(self) -> None:
+        """Close the audit's store, if it was opened here."""
+        self._audit.close()
+
+    # --- one window -----------------------------------------------------------------------------------------------
+
+    async def step(self) -> Window | None:
+        """One window, and what follows from it; None: the tuner was killed meanwhile.
+
+        Raises:
+            OutOfOrder: it was killed before.  What a knob's `apply` raises while settings in use are restored.
+        """
+        if self._dead:
+            raise OutOfOrder(f"step() after the tuner was stopped ({self._dead}); make a new one")
+        if self._killed is None:
+            await self._begin()
+        await self._notice_others()
+        if self._trial is None and self._rest <= 0:
+            await self._propose()
+        candidate = self._trial is not None and self._trial.turn == "B"
+        window, breach = await self._window(candidate)
+        if window is None:
+            return None
+        self.tally.windows += 1
+        if candidate:
+            await self._judge(window, breach)
+        else:
+            await self._watch(window, breach)
+        return window
+
+    def _end_of_life(self) -> asyncio.Event:
+        if self._killed is None:
+            self._killed = asyncio.Event()
+        return self._killed
+
+    async def _begin(self) -> None:
+        self._end_of_life()
+        self._first = {name: await knob.get() for name, knob in self.knobs.items()}
+        self._current = dict(self._first)
+        self._centre = self._point(self._first)
+        self._audit.note("started", settings=self._labels(self._first))
+
+    async def _notice_others(self) -> None:
+        """Somebody else may have changed a knob: that is in use now, and what was being tried is over."""
+        wanted = self._trial.settings if self._trial is not None and self._trial.applied else self._current
+        found = {name: await knob.get() for name, knob in self.knobs.items()}
+        changed = [name for name in found if not same(found[name], wanted[name])]
+        if not changed:
+            return
+        self._trial = None
+        self._current = self._current | {name: found[name] for name in changed}
+        await self._apply(self._current, found)
+        self._centre = self._point(self._current)
+        self._audit.note("changed by somebody else", knobs=changed, settings=self._labels(self._current))
+        self._renew(urgent=False)
+
+    async def _window(self, candidate: bool) -> tuple[Window | None, str]:
+        """(the window, what it breaches). Of a candidate it ends with the first slice that breaches something."""
+        trial = self._trial
+        if trial is not None and candidate != trial.applied:
+            if candidate and not await self._try(trial):
+                trial = self._trial = None
+                candidate = False
+            elif not candidate:
+                await self._restore(trial)
+        parts: list[Window] = []
+        for _ in range(self._slices):
+            part = await self._slice()
+            if part is None:
+                return None, ""
+            parts.append(part)
+            if candidate and (breach := self.guard.breach(part, self._usual)):
+                return Window.joined(parts), breach
+        whole = Window.joined(parts)
+        return whole, self.guard.breach(whole, self._usual)
+
+    async def _slice(self) -> Window | None:
+        """What `measure` gives; None where the tuner is killed meanwhile, which does not wait for it."""
+        measuring = asyncio.ensure_future(self._measure())
+        ending = asyncio.ensure_future(self._end_of_life().wait())
+        try:
+            await asyncio.wait({measuring, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self._dead else measuring.result()
+        finally:
+            for task in (measuring, ending):
+                if not task.done():
+                    task.cancel()
+            await asyncio.gather(measuring, ending, return_exceptions=True)
+
+    # --- what follows from a window -------------------------------------------------------------------------------
+
+    async def _watch(self, window: Window, breach: str) -> None:
+        """A window of the settings in use."""
+        if not self.guard.enough(window):
+            self._hold("too little traffic" if not window.app_limited else "the service has too little to do")
+            return
+        if window.memory_percent > self.guard.memory_percent:
+            self._hold(breach)
+            return
+        value = log_of(self._metric(window))
+        change = self._drift.hear(value)
+        if change:
+            await self._drifted(change, value)
+        elif self._trial is not None:
+            self._trial.after(value)
+            self._trial.turn = "B"
+        else:
+            self._rest -= 1
+        self._usual, self._level = window, value
+
+    def _hold(self, reason: str) -> None:
+        """Change nothing now."""
+        if self._trial is not None:
+            self._trial = None
+        if self._rest <= 0 or not self._held:
+            self._audit.note("held", reason=reason, window=self.tally.windows)
+        self._held, self._rest = True, 1
+
+    async def _drifted(self, change: float, value: float) -> None:
+        self.tally.drifts += 1
+        if self._trial is not None:
+            self._learn(self._trial)
+            self._trial = None
+        urgent = abs(change) > HASTE
+        self._audit.note("drift", change=change, urgent=urgent, window=self.tally.windows)
+        self._renew(urgent)
+        self._patience = 2 * len(self.knobs) + 2
+        self._drift.hear(value)
+
+    def _renew(self, urgent: bool) -> None:
+        """What is known is old."""
+        self._region.widen(drifted=True)
+        self._drift.reset()
+        self._urgent, self._failures, self._rest = urgent, 0, 0 if urgent else 1
+
+    async def _judge(self, window: Window, breach: str) -> None:
+        """A window of the candidate."""
+        trial = self._trial
+        if trial is None:
+            return
+        if breach:
+            self.tally.rolled_back += 1
+            self._count(trial, window)
+            await self._end(Verdict.REJECTED, f"rolled back: {breach}", window)
+            return
+        if not self.guard.enough(window):
+            await self._end(Verdict.REJECTED, "held: too little traffic", window)
+            return
+        self._count(trial, window)
+        # in haste the first window that is better by far is taken
+        verdict = trial.verdict(self._drift.spread, 0.1 if self._urgent else self._min_gain, self._urgent)
+        if verdict is Verdict.ADOPTED:
+            self._adopt(trial, window)
+        elif verdict is Verdict.REJECTED or self._urgent:
+            await self._end(Verdict.REJECTED, f"gain {100 * math.expm1(trial.gain):.1f} %", window)
+        elif trial.interleaved:
+            trial.turn = "A"
+
+    def _count(self, trial: Trial, window: Window) -> None:
+        usual = self._usual
+        trial.gains.append(trial.before - log_of(self._metric(window)))
+        trial.tails.append(0.0 if usual is None else log_of(usual.p99) - log_of(window.p99))
+
+    def _learn(self, trial: Trial) -> None:
+        if trial.gains:
+            self._region.learn(trial.point, self._offset - trial.gain, self._tail_offset - trial.tail)
+
+    def _adopt(self, trial: Trial, window: Window) -> None:
+        self._learn(trial)
+        self._offset -= trial.gain
+        self._tail_offset -= trial.tail
+        value = log_of(self._metric(window))
+        self._trial, self._current, self._centre = None, trial.settings, trial.point
+        self._usual, self._level = window, value
+        # in haste: some failures after a success say that the worst is over
+        self._failures, self._rest, self._patience = 0, 0 if self._urgent else 1, PATIENCE
+        self._region.widen()
+        self._drift.reset()
+        self._drift.hear(value)
+        self.tally.adopted += 1
+        self._report("adopted", trial, window, "")
+
+    async def _end(self, verdict: Verdict, why: str, window: Window | None = None) -> None:
+        """The candidate is taken back, at once."""
+        trial, self._trial = self._trial, None
+        if trial is None:
+            return
+        await self._restore(trial)
+        self._learn(trial)
+        self._region.refuse(trial.point, _TABOO)
+        self._failures += 1
+        if self._urgent and self._failures >= self._patience:
+            self._urgent, self._failures = False, 1
+            self._audit.note("no longer urgent", settings=self._labels(self._current))
+        if not self._urgent:
+            self._region.shrink()
+            self._rest = RESTS[min(self._failures, len(RESTS)) - 1]
+        self._report(verdict.value, trial, window, why)
+
+    def _report(self, event: str, trial: Trial, window: Window | None, why: str) -> None:
+        gain = trial.gain if trial.gains else 0.0
+        self._audit.note(event, settings=self._labels(trial.settings), gain=gain, pairs=len(trial.gains), why=why,
+                         window=self.tally.windows)  # fmt: skip
+        value = self._metric(window) if window is not None else math.nan
+        if window is not None and math.isfinite(value):
+            tail = window.p99 if window.answered else math.inf
+            more = {"p99": tail} if math.isfinite(tail) else {}
+            self._audit.measured(trial.point, value, {"gain": gain, "error_rate": window.error_rate, **more})
+
+    # --- candidates -----------------------------------------------------------------------------------------------
+
+    async def _propose(self) -> None:
+        if self._usual is None:
+            return
+        self._held = False
+        limit = self._tail_offset + math.log(self.guard.tail)
+        point = self._region.propose(self._centre, self._turnable(), limit)
+        if point is None:
+            self._rest = RESTS[-1]
+            self._region.radius = SMALLEST
+            return
+        settings = self._params(point)
+        moved = [name for name in self.knobs if not same(settings[name], self._current[name])]
+        cost = max((self.knobs[name].cost for name in moved), key=COSTS.index)
+        change = Change(dict(self._current), settings, cost)
+        if not await self._allowed(change):
+            self._audit.note("denied", settings=self._labels(settings), cost=cost)
+            self._region.refuse(point, 10**6)
+            self._rest = 1
+            return
+        self._trial = Trial(settings, point, cost, self._level)
+        self.tally.tried += 1
+
+    async def _allowed(self, change: Change) -> bool:
+        if self._approve is None:
+            return True
+        said = self._approve(change)
+        return bool(await said if inspect.isawaitable(said) else said)
+
+    def _turnable(self) -> list[int]:
+        """Indices of the knobs that may move now."""
+        return [
+            index
+            for index, knob in enumerate(self.knobs.values())
+            if self.tally.windows - self._turned[knob.cost] >= PAUSES[knob.cost]
+            and (knob.cost != "restart" or self._approve is not None)
+        ]
+
+    # --- turning --------------------------------------------------------------------------------------------------
+
+    async def _try(self, trial: Trial) -> bool:
+        """Apply the candidate; where a knob refuses, everything is as before."""
+        try:
+            trial.applied = True
+            await self._apply(trial.settings, self._current)
+        except Exception as error:
+            self._audit.note(
+                "not applied", settings=self._labels(trial.settings), why=f"{type(error).__name__}: {error}"
+            )
+            await self._restore(trial)
+            self._region.refuse(trial.point, _TABOO)
+            self._rest = 1
+            return False
+        self._turned[trial.cost] = self.tally.windows
+        return True
+
+    async def _restore(self, trial: Trial) -> None:
+        """Back to the settings in use: every knob, also if one of them cannot."""
+        trial.applied = False
+        failures: list[Exception] = []
+        for name, knob in self.knobs.items():
+            if not same(trial.settings[name], self._current[name]):
+                try:
+                    await knob.set(self._current[name])
+                except Exception as error:
+                    failures.append(error)
+        await self._settled()
+        if failures:
+            self._audit.note("not restored", why="; ".join(map(str, failures)))
+            raise failures[0]
+
+    async def _apply(self, wanted: dict[str, Any], present: dict[str, Any]) -> None:
+        moved = [name for name in self.knobs if not same(wanted[name], present[name])]
+        for name in moved:
+            await self.knobs[name].set(wanted[name])
+        if moved:
+            await self._settled()
+
+    async def _settled(self) -> None:
+        if self._settle is not None:
+            given = self._settle()
+            if inspect.isawaitable(given):
+                await given
+
+    def _point(self, params: dict[str, Any]) -> Floats:
+        return np.asarray(self.space.encode(self.space.from_params([params]))[0])
+
+    def _params(self, point: Floats) -> dict[str, Any]:
+        _, reals, active = self.space.resolve(point[None])
+        return dict(self.space.to_params(reals, active)[0])
+
+    def _labels(self, params: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.space.to_labels(self.space.from_params([params]))[0])
