@@ -60,6 +60,9 @@ def test_simulate() -> None:
     assert told["metrics"]["energy"]["mean"] > 0
     assert told["performance"]["path_days_per_cpu_second"] > 0
     assert Path("c.png").is_file()
+    alone = call("simulate", "--json", "--paths", "1", "--days", "5")
+    assert json.loads(alone.stdout)["metrics"]["volume"]["error"] is None
+    assert "NaN" not in alone.stdout
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,7 +104,7 @@ def simulate(
     summary = simulator.evaluate(columns_of([row]))
     if as_json:
         told = {
-            name: {"mean": float(summary.mean[name][0]), "error": float(summary.error[name][0]),
+            name: {"mean": float(summary.mean[name][0]), "error": _known(summary.error[name][0]),
                    "worst": float(summary.worst[name][0]), "unit": metric.unit}
             for name, metric in METRICS.items()
         }  # fmt: skip
@@ -148,6 +149,11 @@ def _pairs(given: tuple[str, ...], what: str) -> list[tuple[str, str]]:
         if "=" not in text:
             raise ProblemError(f"--{what}: NAME=NUMBER is expected, got {text!r}")
     return [(name.strip(), value) for name, _, value in (text.partition("=") for text in given)]
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN: the error of a single path is not known."""
+    return None if math.isnan(value) else float(value)
 
 
 def _number(name: str, text: str) -> float:

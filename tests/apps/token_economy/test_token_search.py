@@ -16,6 +16,7 @@ from thalweg.apps.token_economy.simulator import Simulator
 from thalweg.apps.token_economy.summary import tail_error, tail_mean
 from thalweg.core.errors import ProblemError, StrategyError
 from thalweg.engine.load import load
+from thalweg.numerics.hypervolume import hypervolume
 from thalweg.parts.stores import open_store
 
 QUICK = {"paths": 100, "days": 120}
@@ -133,6 +134,20 @@ def test_a_front_has_no_weights() -> None:
         assert ("num_delegates" in trial.params) == (kind == "dpos")
 
 
+def test_fronts_are_larger_than_those_of_random_points() -> None:
+    """Hypervolume of 150 configurations over all kinds, against the origin (every score is above 0)."""
+    found: dict[str, list[float]] = {"nsga2": [], "random": []}
+    for seed in range(2):
+        for strategy, volumes in found.items():
+            search = Search("any", "consensus", 150, 20, pareto=True, seed=seed, strategy=strategy, paths=50, days=120)
+            study = search.study()
+            result = study.run(search.objective, max_evals=150, vectorised=True, initial=search.first_points(),
+                               progress=False)  # fmt: skip
+            values = np.array([trial.values for trial in result.front])
+            volumes.append(hypervolume(-values, np.zeros(4)))
+    assert np.mean(found["nsga2"]) > np.mean(found["random"])
+
+
 def test_what_changes_nothing_is_said() -> None:
     space = space_of("full", "poa")
     effects = {effect.parameter: effect for effect in sensitivity(
@@ -193,6 +208,7 @@ def test_a_stored_search_goes_on_and_is_reported(tmp_path: Path) -> None:
         ({"consensus": "pox"}, "consensus"),
         ({"preset": "huge"}, "preset"),
         ({"paths": 0}, "paths"),
+        ({"paths": 1}, "two or more"),
     ],
 )
 def test_mistakes_are_named(settings: dict[str, object], said: str) -> None:

@@ -83,6 +83,8 @@ class Search:
             raise ProblemError(
                 f"initial_points ({self.initial_points}) are part of iterations ({self.iterations}), not more than them"
             )
+        if self.paths == 1:
+            raise ProblemError("paths: a search needs two or more, so that it knows how sure a value is; got 1")
         if self.risk not in ("mean", "cvar"):
             raise ProblemError(f"risk: 'mean' or 'cvar' is expected, got {self.risk!r}")
         weights_of(self.weights)
