@@ -187,33 +187,37 @@ def test_the_library_is_loaded_only_where_it_is_needed():
 # --- schemas ----------------------------------------------------------------------------------------------------------
 
 
+NEWEST = _postgres_link.SCHEMA_VERSION
+
+
 def test_the_schema_keeps_its_version(postgres_server, postgres_database, fresh_postgres, monkeypatch):
     schema = fresh_postgres.rpartition("=")[2]
     open_store(fresh_postgres).close()
     postgres_server.execute(f"UPDATE {schema}.store SET version = 99", postgres_database)
     with pytest.raises(StoreError, match=r"newer thalweg \(version 99"):
         open_store(fresh_postgres)
-    postgres_server.execute(f"UPDATE {schema}.store SET version = 1", postgres_database)
-    monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", 2)
-    with pytest.raises(StoreError, match=r"no migration.*\[2\]"):
+    postgres_server.execute(f"UPDATE {schema}.store SET version = {NEWEST}", postgres_database)
+    monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", NEWEST + 1)
+    with pytest.raises(StoreError, match=rf"no migration.*\[{NEWEST + 1}\]"):
         open_store(fresh_postgres)
-    script = {2: "ALTER TABLE study ADD COLUMN colour text NOT NULL DEFAULT 'red'"}
+    script = {NEWEST + 1: "ALTER TABLE study ADD COLUMN colour text NOT NULL DEFAULT 'red'"}
     monkeypatch.setattr(_postgres_link, "migrations", lambda folder: script)
     open_store(fresh_postgres).close()
     open_store(fresh_postgres).close()
-    assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(2,)]
+    assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(NEWEST + 1,)]
     assert postgres_server.execute(f"SELECT colour FROM {schema}.study", postgres_database) == []
 
 
 def test_a_migration_that_fails_changes_nothing(postgres_server, postgres_database, fresh_postgres, monkeypatch):
     schema = fresh_postgres.rpartition("=")[2]
     open_store(fresh_postgres).close()
-    monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", 3)
-    scripts = {2: "ALTER TABLE study ADD COLUMN colour text", 3: "ALTER TABLE nothing ADD COLUMN colour text"}
+    monkeypatch.setattr(_postgres_link, "SCHEMA_VERSION", NEWEST + 2)
+    wrong = "ALTER TABLE nothing ADD COLUMN colour text"
+    scripts = {NEWEST + 1: "ALTER TABLE study ADD COLUMN colour text", NEWEST + 2: wrong}
     monkeypatch.setattr(_postgres_link, "migrations", lambda folder: scripts)
     with pytest.raises(StoreError, match="nothing"):
         open_store(fresh_postgres)
-    assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(1,)]
+    assert postgres_server.execute(f"SELECT version FROM {schema}.store", postgres_database) == [(NEWEST,)]
     with pytest.raises(psycopg.errors.UndefinedColumn):
         postgres_server.execute(f"SELECT colour FROM {schema}.study", postgres_database)
 
@@ -266,7 +270,7 @@ def test_damage_is_found(postgres_server, postgres_database, postgres_address, s
         "trial SET opening = replace(opening, '1', '2') WHERE number = 0",
         "trial SET result = replace(result, '1', '2') WHERE number = 1",
         "trial SET attempt = 7 WHERE number = 2",
-        "log SET body = '{\"a\":1}'",
+        "log SET body = '{\"a\":1}' WHERE sequence = 1",
         "counter SET used = 1",
         "snapshot SET body = '{\"a\":2}'",
     ):
