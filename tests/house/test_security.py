@@ -26,6 +26,7 @@ ALLOWED = {
     "cli/main.py": {"import_module"},  # the commands, from a table
     "core/registry.py": {"import_module"},  # parts by name, from a table
     "engine/worker.py": {"import_module"},  # `thalweg worker MODULE:FUNCTION`: the user's own command line
+    "apps/functions/workers.py": {"cloudpickle"},  # writes functions for its workers; reads through their own pipe
     "apps/market_backtest/forecasters.py": {"import_module"},  # a forecaster of the user's own, as module:Class
 }
 """file -> what it may use, and why."""

@@ -1,0 +1,1 @@
+"""The optimisation interface of token economy simulations: `optimization`."""
