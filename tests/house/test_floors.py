@@ -23,7 +23,7 @@ HEAVY = {
     "cloudpickle": ("parts/evaluators/", "apps/functions/"),
     "click": ("cli/",),
     "matplotlib": ("watch/plots.py",),
-    "pandas": ("engine/",),
+    "pandas": ("engine/", "compat/marketsim/"),
     "psutil": ("parts/evaluators/", "watch/", "testing/", "cli/"),
     "pyppmd": ("apps/",),
     "rich": ("watch/progress.py", "cli/"),
