@@ -1,14 +1,15 @@
 """How many requests may be in flight, learnt from their latencies: the fast loop, many times a second.
 
-Gradient2 of Netflix's concurrency-limits, with the buffer of envoy's adaptive concurrency filter. With a long-term
-average latency L, a short one S, the least latency M of late, and the limit n:
+Gradient2 of Netflix's concurrency-limits, with the least latency and the buffer of envoy's adaptive concurrency filter.
+With a short average S of latencies, the least latency M, and the limit n:
 
-    gradient = clip((L + BUFFER M) / S, 1/2, 1)          below 1: latency rises, there is a queue
+    gradient = clip((1 + BUFFER) M / S, 1/2, 1)          below 1: latency rises, there is a queue
     n' = (1 - SMOOTHING) n + SMOOTHING (gradient n + sqrt(n))
 
-sqrt(n) leaves room to grow; BUFFER M forgives what is noise (without it envoy's filter over-reacted). L decays quickly
-while it is far above S, so that one bad spell does not spoil it for long; M is the least of two rotating spans, so that
-it follows a service that has become slower. The limit does not grow while less than half of it is used.
+sqrt(n) leaves room to grow; BUFFER M forgives what is noise (without it envoy's filter over-reacted). Gradient2 itself
+compares S with a long average, which rises with the very queue it should prevent, so its limit creeps up for ever;
+here M is measured anew every SPAN samples: the limit is halved for a moment, so that the queue is empty. The limit does
+not grow while less than half of it is used.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from time import perf_counter
 from ...core.errors import OutOfOrder, ProblemError
 
 SMOOTHING, BUFFER, BACKOFF = 0.2, 0.25, 0.9
-LONG, SHORT, SPAN = 600, 10, 1000
-"""Samples: of the long and of the short average; of each span of the minimum."""
+SHORT, SPAN, PROBE = 10, 1000, 60
+"""Samples: of the short average; between two measurements of the least latency; of such a measurement, the first half
+of which were under way before and do not count."""
 
 
 class AdaptiveLimit:
@@ -50,8 +52,8 @@ class AdaptiveLimit:
             raise ProblemError(f"limit: 1 <= low <= initial <= high is needed, got {low!r}, {initial!r}, {high!r}")
         self._limit, self._low, self._high = float(initial), low, high
         self._overload, self._clock = overload, clock
-        self._long = self._short = 0.0
-        self._least, self._least_before, self._heard = math.inf, math.inf, 0
+        self._short = 0.0
+        self._least, self._probed, self._heard = math.inf, math.inf, 0
         self._inflight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._begun: dict[asyncio.Task[object] | None, list[float]] = {}
@@ -59,7 +61,11 @@ class AdaptiveLimit:
     @property
     def limit(self) -> int:
         """How many may be in flight now."""
-        return int(self._limit)
+        return max(self._low, int(self._limit) // 2) if self._probing else int(self._limit)
+
+    @property
+    def _probing(self) -> bool:
+        return self._heard % SPAN >= SPAN - PROBE
 
     @property
     def inflight(self) -> int:
@@ -74,25 +80,26 @@ class AdaptiveLimit:
             return self.limit
         if not latency > 0 or not math.isfinite(latency):
             raise ProblemError(f"latency: seconds > 0 are expected, got {latency!r}")
-        self._hear(latency)
-        if inflight < self._limit / 2:
-            return self.limit  # there is less to do than is allowed: latency says nothing about the limit
-        least = min(self._least, self._least_before)
-        gradient = min(1.0, max(0.5, (self._long + BUFFER * least) / self._short))
+        probing = self._probing
+        self._hear(latency, probing)
+        if probing or inflight < self._limit / 2:
+            return self.limit  # less is asked for than is allowed: latency says nothing about the limit
+        gradient = min(1.0, max(0.5, (1.0 + BUFFER) * self._least / self._short))
         wanted = gradient * self._limit + math.sqrt(self._limit)
         self._limit = (1.0 - SMOOTHING) * self._limit + SMOOTHING * wanted
         self._limit = min(float(self._high), max(float(self._low), self._limit))
         return self.limit
 
-    def _hear(self, latency: float) -> None:
+    def _hear(self, latency: float, probing: bool) -> None:
         self._heard += 1
-        self._long += (latency - self._long) / min(self._heard, LONG)
-        self._short += (latency - self._short) / min(self._heard, SHORT)
-        if self._long > 2.0 * self._short:
-            self._long *= 0.95
-        if self._heard % SPAN == 0:
-            self._least_before, self._least = self._least, math.inf
         self._least = min(self._least, latency)
+        if probing:
+            if self._heard % SPAN > SPAN - PROBE // 2:
+                self._probed = min(self._probed, latency)
+            elif self._heard % SPAN == 0:
+                self._least, self._probed = min(self._probed, latency), math.inf
+        else:
+            self._short += (latency - self._short) / min(self._heard, SHORT)
 
     def try_acquire(self) -> bool:
         """Go in if there is room now; `release` must follow."""

@@ -140,6 +140,8 @@ class TaskExecutor:
         task: asyncio.Task[Any] = asyncio.ensure_future(_awaited(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if inspect.iscoroutine(work):
+            task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step
         return task
 
 

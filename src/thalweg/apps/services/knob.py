@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any, Literal, get_args
 
 from ...core.errors import EvaluatorError, ProblemError
-from ...core.parameter import Parameter
+from ...core.parameter import UNORDERED, Float, Integer, Parameter
 
 Cost = Literal["instant", "reload", "restart"]
 COSTS = get_args(Cost)
@@ -18,7 +18,8 @@ FARTHEST = 0.25
 """The largest change at once, as a share of a knob's range (of the logarithm's, where it is a log one)."""
 DENIED = frozenset({
     "autocommit", "data_sync_retry", "fsync", "full_page_writes", "innodb_doublewrite",
-    "innodb_flush_log_at_trx_commit", "journal_mode", "sync_binlog", "synchronous", "synchronous_commit", "synchronous_standby_names", "wal_level",
+    "innodb_flush_log_at_trx_commit", "journal_mode",
+    "sync_binlog", "synchronous", "synchronous_commit", "synchronous_standby_names", "wal_level",
     "wal_sync_method", "zero_damaged_pages",
 })  # fmt: skip
 """Names that are never turned: faster settings of these lose what was acknowledged."""
@@ -65,6 +66,20 @@ class Knob:
             await given
         if not same(value, now := await self.get()):
             raise EvaluatorError(f"knob {self.name!r}: {value!r} was set, but {now!r} is read back")
+
+    def share(self, one: Any, other: Any) -> float:
+        """How far apart two values are, as a share of the range (of its logarithm); 0.0 for neighbours, which are
+        always in reach, and where there is no order."""
+        parameter = self.parameter
+        if isinstance(parameter, (Float, Integer)):
+            if isinstance(parameter, Integer) and abs(one - other) <= (parameter.step or 1):
+                return 0.0
+            scale = math.log if parameter.log else float
+            return abs(scale(one) - scale(other)) / ((scale(parameter.high) - scale(parameter.low)) or 1.0)
+        if parameter.kind == UNORDERED:
+            return 0.0
+        steps = abs(parameter.code(one)[0] - parameter.code(other)[0])
+        return 0.0 if steps <= 1 else steps / (parameter.levels - 1)
 
 
 def same(one: Any, other: Any) -> bool:

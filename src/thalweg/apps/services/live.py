@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.batch import Floats
+from ...core.batch import Floats, Mask
 from ...core.errors import OutOfOrder, ProblemError
 from ...core.space import Space
 from ...core.store import Store
@@ -39,7 +39,9 @@ HASTE = 0.4
 """A change of the log metric (half as much again, a third less) after which candidates are tried without A windows."""
 PATIENCE = 4
 """Failures in a row that end the haste after a success."""
-_TABOO = 20
+STUCK = 50
+"""Windows for which a knob that could not be turned is left alone."""
+_TABOO, _AGES = 20, 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class LiveTuner:
         self.tally = Tally()
         self._measure, self._settle, self._approve = measure, settle, approve
         self._metric, self._slices, self._min_gain = metric_of(metric), slices, min_gain
-        self._region = Region(self.space, np.array([knob.max_step for knob in self.knobs.values()]), seed)
+        self._region = Region(
+            self.space, np.array([knob.max_step for knob in self.knobs.values()]), self._reachable, seed
+        )
         self._drift = Drift()
         self._audit = Audit(self.space, metric if isinstance(metric, str) else "metric", store, name)
         self._first: dict[str, Any] = {}
@@ -113,7 +117,9 @@ class LiveTuner:
         self._held = False
         self._trial: Trial | None = None
         self._rest, self._failures, self._urgent, self._patience = 2, 0, False, PATIENCE
-        self._turned = dict.fromkeys(PAUSES, -(10**9))
+        self._turned = dict.fromkeys(PAUSES, -_AGES)
+        self._stuck = dict.fromkeys(self.knobs, -_AGES)
+        self._turning = asyncio.Lock()
         self._killed: asyncio.Event | None = None
         self._dead = ""
 
@@ -142,7 +148,7 @@ class LiveTuner:
                 windows = None if windows is None else windows - 1
         finally:
             if self._trial is not None and not self._dead:
-                await self._end(Verdict.REJECTED, "the run ended")
+                await self._end("given up", "the run ended")
         return self.tally
 
     async def kill(self, reason: str = "killed") -> None:
@@ -152,8 +158,11 @@ class LiveTuner:
         if self._killed is not None:
             self._killed.set()
         self._trial = None
-        await self._apply(self._first, self._first)
-        self._current = dict(self._first)
+        async with self._turning:  # a change that is under way ends first
+            self._current = dict(self._first)
+            for name, value in self._first.items():
+                if not same(value, await self.knobs[name].get()):
+                    await self.knobs[name].set(value)
         self._audit.note("killed", reason=reason, settings=self._current)
 
     def close(self) -> None:
@@ -299,10 +308,10 @@ class LiveTuner:
         if breach:
             self.tally.rolled_back += 1
             self._count(trial, window)
-            await self._end(Verdict.REJECTED, f"rolled back: {breach}", window)
+            await self._end("rolled back", breach, window)
             return
         if not self.guard.enough(window):
-            await self._end(Verdict.REJECTED, "held: too little traffic", window)
+            await self._end("given up", "too little traffic", window)
             return
         self._count(trial, window)
         # in haste the first window that is better by far is taken
@@ -310,7 +319,7 @@ class LiveTuner:
         if verdict is Verdict.ADOPTED:
             self._adopt(trial, window)
         elif verdict is Verdict.REJECTED or self._urgent:
-            await self._end(Verdict.REJECTED, f"gain {100 * math.expm1(trial.gain):.1f} %", window)
+            await self._end("rejected", f"gain {100 * math.expm1(trial.gain):.1f} %", window)
         elif trial.interleaved:
             trial.turn = "A"
 
@@ -338,7 +347,7 @@ class LiveTuner:
         self.tally.adopted += 1
         self._report("adopted", trial, window, "")
 
-    async def _end(self, verdict: Verdict, why: str, window: Window | None = None) -> None:
+    async def _end(self, event: str, why: str, window: Window | None = None) -> None:
         """The candidate is taken back, at once."""
         trial, self._trial = self._trial, None
         if trial is None:
@@ -353,7 +362,7 @@ class LiveTuner:
         if not self._urgent:
             self._region.shrink()
             self._rest = RESTS[min(self._failures, len(RESTS)) - 1]
-        self._report(verdict.value, trial, window, why)
+        self._report(event, trial, window, why)
 
     def _report(self, event: str, trial: Trial, window: Window | None, why: str) -> None:
         gain = trial.gain if trial.gains else 0.0
@@ -401,8 +410,20 @@ class LiveTuner:
             index
             for index, knob in enumerate(self.knobs.values())
             if self.tally.windows - self._turned[knob.cost] >= PAUSES[knob.cost]
+            and self.tally.windows - self._stuck[knob.name] >= STUCK
             and (knob.cost != "restart" or self._approve is not None)
         ]
+
+    def _reachable(self, centre: Floats, points: Floats) -> Mask:
+        here = self._params(centre)
+        there = [self._params(point) for point in points]
+        return np.array(
+            [
+                all(knob.share(here[name], to[name]) <= knob.max_step for name, knob in self.knobs.items())
+                for to in there
+            ],
+            dtype=bool,
+        )
 
     # --- turning --------------------------------------------------------------------------------------------------
 
@@ -426,12 +447,13 @@ class LiveTuner:
         """Back to the settings in use: every knob, also if one of them cannot."""
         trial.applied = False
         failures: list[Exception] = []
-        for name, knob in self.knobs.items():
-            if not same(trial.settings[name], self._current[name]):
-                try:
-                    await knob.set(self._current[name])
-                except Exception as error:
-                    failures.append(error)
+        async with self._turning:
+            for name, knob in self.knobs.items():
+                if not same(trial.settings[name], self._current[name]):
+                    try:
+                        await knob.set(self._current[name])
+                    except Exception as error:
+                        failures.append(error)
         await self._settled()
         if failures:
             self._audit.note("not restored", why="; ".join(map(str, failures)))
@@ -439,8 +461,15 @@ class LiveTuner:
 
     async def _apply(self, wanted: dict[str, Any], present: dict[str, Any]) -> None:
         moved = [name for name in self.knobs if not same(wanted[name], present[name])]
-        for name in moved:
-            await self.knobs[name].set(wanted[name])
+        async with self._turning:
+            for name in moved:
+                if self._dead:
+                    return
+                try:
+                    await self.knobs[name].set(wanted[name])
+                except Exception:
+                    self._stuck[name] = self.tally.windows
+                    raise
         if moved:
             await self._settled()
 

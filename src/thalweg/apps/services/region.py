@@ -9,12 +9,12 @@ region methods.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.batch import Floats
+from ...core.batch import Floats, Mask
 from ...core.space import Space
 from ...numerics.acquisition import log_h
 from ...numerics.gaussian_process import Posterior
@@ -38,10 +38,11 @@ class Seen:
 
 
 class Region:
-    """The trust region and its memory. reach: (D,) the farthest each coordinate may go at once."""
+    """The trust region and its memory. reach: (D,) the farthest each coordinate should go at once.
+    allowed: (centre (D,), points (k, D)) -> (k,) bool, which of them may be tried from there."""
 
-    def __init__(self, space: Space, reach: Floats, seed: int) -> None:
-        self._space, self._reach = space, reach
+    def __init__(self, space: Space, reach: Floats, allowed: Callable[[Floats, Floats], Mask], seed: int) -> None:
+        self._space, self._reach, self._allowed = space, reach, allowed
         self._levels = np.asarray(space.levels)
         self._unordered = np.asarray(space.kinds) == 2
         self._rng = np.random.default_rng(seed)
@@ -98,8 +99,7 @@ class Region:
         points = np.clip(centre + np.concatenate([np.reshape(moves, (-1, dimension)), mixed]) * widths, 0.0, 1.0)
         points = np.concatenate([points, self._switched(centre, turnable)])
         points = self._space.snap(points)
-        far = np.abs(points - centre) > np.maximum(self._reach, one) + 1e-9
-        points = points[~(far & ~self._unordered).any(axis=1)]
+        points = points[self._allowed(centre, points)]
         fresh = {self._key(point): point for point in points}
         fresh.pop(self._key(centre), None)
         return np.array([point for key, point in fresh.items() if key not in self._refused]).reshape(-1, dimension)
