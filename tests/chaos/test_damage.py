@@ -225,6 +225,47 @@ def test_what_is_beyond_repair_is_kept_for_people(tmp_path, whole):
     assert any(f"{rows[0]['study']}/{rows[0]['number']}" in line for line in report.lines()), "it says which one"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE study SET spec = '{}' WHERE name = 'first'",
+        "UPDATE study SET name = 'tsrif' WHERE name = 'first'",
+        "UPDATE study SET spec = CAST(x'7bff7d' AS TEXT), revision = 7 WHERE name = 'first'",
+        "DELETE FROM study",
+    ],
+)
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_a_study_is_stands_in_its_log(tmp_path, whole, statement, changed):
+    path = put(tmp_path / "x", whole[0])
+    if changed:  # the newest spec counts
+        store = SQLiteStore(path)
+        for i in range(3):
+            store.respec(store.open("first").id, {"space": i, "nan": float("nan"), "big": 2**90}, f"f{i}", i)
+        store.close()
+    want = answers(path)
+    connection = apsw.Connection(str(path))
+    connection.execute(statement)
+    connection.close()
+    assert verified(path) != []
+    report = repair(path)
+    assert report.lost == 0 and "'first' (from its log)" in report.lines()[-2] + report.lines()[-3]
+    assert answers(path) == want and verified(path) == []
+
+
+def test_a_study_that_left_nothing_is_named(tmp_path, whole):
+    path = put(tmp_path / "x", whole[0])
+    connection = apsw.Connection(str(path))
+    connection.execute("DELETE FROM study WHERE id = 1; DELETE FROM log WHERE study = 1 AND sequence = 0")
+    connection.execute("UPDATE log SET kind = 'moved' WHERE study = 2 AND sequence = 0")
+    connection.close()
+    repair(path)
+    assert verified(path) == [] and sorted(answers(path)) == ["recovered-1", "second"]
+    import thalweg as tw
+
+    with pytest.raises(StoreError, match=r"'recovered-1' lacks strategy, space.*trials are there"):
+        tw.load(f"sqlite:///{path}", "recovered-1")
+
+
 def test_a_repaired_store_goes_on(tmp_path, whole):
     """Numbers, tokens and the budget go on where they were, and what was open can be claimed."""
     data, want = whole

@@ -246,6 +246,41 @@ def test_queued_points_are_asked_for_first(store, durable):
         assert one.run(bowl, max_evals=6).evaluations == 6
 
 
+@pytest.mark.parametrize("durable", [False, True])
+def test_urgent_points_are_asked_for_first(store, durable):
+    with study(store if durable else None) as one:
+        for x, priority in ((0.5, 0), (1.5, 2), (2.5, -1), (3.5, 2), (4.5, 0)):
+            assert one.enqueue([{"x": x, "y": 0.0}, {"x": x, "y": 1.0}], priority=priority) == 2
+        asked = [trial for _ in range(10) for trial in one.ask(1)]
+        assert [t.params["x"] for t in asked] == [1.5, 1.5, 3.5, 3.5, 0.5, 0.5, 4.5, 4.5, 2.5, 2.5]
+        assert [t.params["y"] for t in asked] == [0.0, 1.0] * 5
+        for bad in (float("nan"), "high", None, True):
+            with pytest.raises(ProblemError, match="priority"):
+                one.enqueue({"x": 0.0, "y": 0.0}, priority=bad)
+        one.tell(asked, [float(i) for i in range(10)])
+        assert one.ask(1)[0].source == "strategy", "what was refused is not queued"
+
+
+def test_who_was_displaced_writes_no_log(store):
+    """A process whose place was taken keeps its hands off the other one's log and snapshot, also when it ends."""
+    one = study(store)
+    one.tell(one.ask(1), [1.0])
+    old = one.session.crew.member
+    two = tw.Study(SPACE, store=one.store, strategy="random", seed=3)
+    one.store.leave(old)  # as if it was thought dead
+    two.tell(two.ask(1), [2.0])
+    assert two.session.crew.ordinal == old.ordinal
+    lines = [(entry.sequence, entry.kind) for entry in one.store.entries(one._id)]
+    one.session.log("tell", of="nobody")
+    one.session.save()
+    one.store.close, close = (lambda: None), one.store.close
+    one.close()
+    del one.store.close
+    assert [(entry.sequence, entry.kind) for entry in two.store.entries(two._id)] == lines
+    two.close()
+    close()
+
+
 def test_a_running_study_takes_queued_points_up(store):
     other, seen = study(store), []
 

@@ -20,6 +20,11 @@ from typing import Any, NamedTuple
 from .batch import Bytes8, Floats, Ints, Mask
 from .space import Space
 
+PRIORITY_S = 60.0
+"""Seconds of waiting that one unit of priority is worth. Trials that nobody works on are claimed by the time at which
+they were opened, less priority * PRIORITY_S. All of them grow older at the same rate, so this order never changes, and
+nothing waits for ever: what has priority p goes before everything that has waited less than p minutes longer."""
+
 
 def digest(params: dict[str, Any], fidelity: float | None = None, replicate: int = 0) -> bytes:
     """16 bytes that name a point for ever: labels of the active parameters (`Space.to_labels`), fidelity, replicate."""
@@ -112,6 +117,7 @@ class Opening:
     tickets: (k,) the strategy's tickets (FOREIGN for points from elsewhere).  reals: (k, D) decoded points.
     active: (k, P) bool or None.  replicates: (k,) int64 or None (all 0).
     fidelities: (k,) float64 or None.  source: see `Trial.source`.  by: the ordinal whose strategy gave the tickets.
+    priority: what being urgent is worth, in minutes of waiting: see `PRIORITY_S`.
     """
 
     space: Space
@@ -122,6 +128,7 @@ class Opening:
     replicates: Ints | None = None
     source: str = "strategy"
     by: int = 0
+    priority: float = 0.0
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -232,8 +239,8 @@ class Store(ABC):
         self, member: Member, limit: int, numbers: Sequence[int] | None = None, attempts: int = 3
     ) -> list[StoredTrial]:
         """Up to `limit` open trials that nobody alive works on become `member`'s: those that belong to nobody (queued
-        ones, whose `attempt` is 1 then, and those that their member left) before
-        those that were lost (their owner died, left, or let its lease expire), each by number; of `numbers` only, if
+        ones, whose `attempt` is 1 then, and those that their member left), in the order of `PRIORITY_S`, then number,
+        before those that were lost (their owner died, or let its lease expire), by number; of `numbers` only, if
         given. Of lost ones at most one per call, with `attempt` raised: what kills its evaluator is alone when it does.
         One that was lost `attempts` times becomes FAILED instead, with a line "poisoned" in the log.
 
@@ -251,7 +258,7 @@ class Store(ABC):
     @abstractmethod
     def respec(self, study: int, spec: dict[str, Any], fingerprint: str, revision: int) -> StudyRecord:
         """Replace the spec of a study whose revision is `revision`; its revision and version grow by one, and the old
-        spec goes into the log ("respec").
+        spec goes into the log ("respec"; the new one stands in it, too, under "now").
 
         Raises:
             StoreMismatch: it has another revision by now.
@@ -323,16 +330,26 @@ class Store(ABC):
     # --- log and snapshots ----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def log(self, study: int, entries: Sequence[Entry]) -> int:
-        """Append to the log; gives the sequence number of its last line (0: it is empty)."""
+    def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
+        """Append to the log, on behalf of `member`; gives the sequence number of its last line (0: it is empty).
+
+        Raises:
+            Displaced: the place of `member` is another's by now; nothing is written then.
+        """
 
     @abstractmethod
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = (), by: int | None = None) -> list[Entry]:
         """The log after sequence number `after`, oldest first; of `kinds`, or of all; of one ordinal, or of all."""
 
     @abstractmethod
-    def snapshot(self, study: int, body: dict[str, Any], sequence: int, by: int = 0) -> None:
-        """Keep the state of ordinal `by`'s strategy as of log position `sequence`; replaces an older one."""
+    def snapshot(
+        self, study: int, body: dict[str, Any], sequence: int, by: int = 0, member: Member | None = None
+    ) -> None:
+        """Keep the state of ordinal `by`'s strategy as of log position `sequence`; replaces an older one.
+
+        Raises:
+            Displaced: the place of `member` is another's by now; nothing is written then.
+        """
 
     @abstractmethod
     def restore(self, study: int, by: int = 0) -> tuple[dict[str, Any], int] | None:

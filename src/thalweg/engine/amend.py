@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from ..core.batch import FOREIGN
 from ..core.errors import ProblemError, SpaceError
 from ..core.problem import Problem
 from ..core.space import Space
-from ..core.store import StudyRecord
+from ..core.store import PRIORITY_S, StudyRecord
 from ..core.trial import Trial
 from .chunk import Chunk
 from .history import History
@@ -68,21 +70,27 @@ def try_first(session: Session, initial: Sequence[Any] | str | None) -> None:
         session.backlog.append(chunk)
 
 
-def enqueue(session: Session, points: Sequence[Any]) -> int:
+def enqueue(session: Session, points: Sequence[Any], priority: float = 0.0) -> int:
     """Queue points: whoever works on the study evaluates each of them, once, before anything else. Points that are
     trials already are left out (unless equal points may differ). Gives how many were queued.
+    priority: see `Study.enqueue`.
 
     Raises:
-        SpaceError: a point is not in the space; nothing is queued then.
+        SpaceError: a point is not in the space; nothing is queued then.  ProblemError: the priority is no number.
     """
+    if isinstance(priority, bool) or not isinstance(priority, Real) or math.isnan(priority):
+        raise ProblemError(f"priority: a number (minutes of waiting) is expected, got {priority!r}")
+    priority = float(priority)
     session.crew.refresh()
     chunk = rows_of(session, points, "enqueued")
     if not len(chunk):
         return 0
     if not session.store.durable:
-        session.backlog.append(chunk)
+        chunk.due = monotonic() - priority * PRIORITY_S
+        later = (i for i, item in enumerate(session.backlog) if item.source == "enqueued" and item.due > chunk.due)
+        session.backlog.insert(next(later, len(session.backlog)), chunk)
         return len(chunk)
-    opening = session.opening(chunk)
+    opening = session.opening(chunk, priority)
     _, count, _ = session.store.open_trials(session.study, opening, None, unique=session.deterministic)
     session.crew.refresh()
     return count

@@ -16,7 +16,7 @@ class Chunk:
     numbers, tickets: (k,).  points, reals: (k, D).  active: (k, P) or None.  keys: k canonical keys.
     replicates: (k,) or None.  attempt: 1 for the first run.  patience: factor on the deadline (a retried timeout).
     further: these are more evaluations of points that were evaluated already.  lost: a former life of this process had
-    opened them; each is claimed again, alone, before it runs.
+    opened them; each is claimed again, alone, before it runs.  due: what queued rows are ordered by (see `PRIORITY_S`).
     """
 
     numbers: Ints
@@ -31,6 +31,7 @@ class Chunk:
     patience: float = 1.0
     further: bool = False
     lost: bool = False
+    due: float = 0.0
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -54,4 +55,5 @@ class Chunk:
             self.patience,
             self.further,
             self.lost,
+            self.due,
         )

@@ -65,6 +65,11 @@ class Crew:
         """The place of this process in the study, the last one while it does not take part."""
         return 0 if self._last is None else self._last.ordinal
 
+    @property
+    def last(self) -> Member | None:
+        """The member that this process is, or was last."""
+        return self._last
+
     # --- taking part ----------------------------------------------------------------------------------------------
 
     def join(self, by_hand: bool, alone: bool) -> Member | None:

@@ -8,6 +8,7 @@ instant can be replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter, time
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Status
+from ..core.errors import Displaced
 from ..core.evaluator import Outcomes
 from ..core.event import Event, Listener
 from ..core.problem import Problem
@@ -25,6 +27,7 @@ from .cache import Cache
 from .chunk import Chunk
 from .crew import Crew
 from .history import History, consecutive
+from .keep import keep
 from .packing import pack
 from .replicates import Replicates
 from .rows import chunk_of, total
@@ -116,7 +119,8 @@ class Session:
         if self.store.durable:
             self._log.append(Entry(kind, body, time(), by=self.crew.ordinal))
 
-    def _taken_log(self) -> list[Entry]:
+    def taken_log(self) -> list[Entry]:
+        """Lines that are not written yet, for whoever writes them now."""
         log, self._log = self._log, []
         return log
 
@@ -188,7 +192,7 @@ class Session:
         crew = self.crew
         unique = crew.member is not None and self.deterministic and (crew.several or self.space.size is not None)
         first, count, taken = self.store.open_trials(
-            self.study, opening, budget, self._taken_log(), crew.member, unique
+            self.study, opening, budget, self.taken_log(), crew.member, unique
         )
         after = perf_counter()
         self.spans.add("store", after - before)
@@ -213,11 +217,11 @@ class Session:
         self.spans.add("engine", perf_counter() - after)
         return chunk, rest
 
-    def opening(self, chunk: Chunk) -> Opening:
+    def opening(self, chunk: Chunk, priority: float = 0.0) -> Opening:
         """These rows, as a store wants them."""
         return Opening(
             self.space, chunk.tickets, chunk.reals, chunk.active, None, chunk.replicates, chunk.source,
-            self.crew.ordinal,
+            self.crew.ordinal, priority,
         )  # fmt: skip
 
     def heard(self, chunk: Chunk) -> None:
@@ -280,7 +284,7 @@ class Session:
             outcomes.components,
             outcomes.errors,
         )
-        first = self.store.add(self.study, self.opening(chunk), finishing, self._taken_log(), self.crew.member)
+        first = self.store.add(self.study, self.opening(chunk), finishing, self.taken_log(), self.crew.member)
         chunk.numbers = np.arange(first, first + len(chunk))
         self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
         for key, number in zip(chunk.keys, chunk.numbers.tolist(), strict=True):
@@ -333,7 +337,7 @@ class Session:
                 self.history.attempts[numbers].astype(np.int64) if chunk.attempt > 1 else None,
                 outcomes.worker,
             ),
-            self._taken_log(),
+            self.taken_log(),
             self.crew.member,
         )
         after = perf_counter()
@@ -446,28 +450,10 @@ class Session:
         if not self.store.durable:
             return
         before = perf_counter()
-        sequence = self.store.log(self.study, self._taken_log())
-        if self.started:
-            waiting = self._waiting_points()
-            if tickets is not None and points is not None:
-                waiting.update(zip(tickets.tolist(), points, strict=True))
-            waiting.pop(FOREIGN, None)
-            rows = np.array(list(waiting.values())).reshape(len(waiting), self.space.dimension)
-            body = {
-                "strategy": self.strategy.state(),
-                "tickets": np.array(list(waiting), dtype=np.int64),
-                "points": rows,
-            }
-            self.store.snapshot(self.study, body, sequence, self.crew.ordinal)
+        with suppress(Displaced):  # it hears of that when it next takes trials; what is another's is not touched
+            keep(self, tickets, points)
         self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))
         self.spans.add("store", perf_counter() - before)
-
-    def _waiting_points(self) -> dict[int, Floats]:
-        """The exact points of every ticket that has not been told."""
-        chunks = [*self.in_flight(), *self.backlog, *self.untold.values()]
-        waiting = {int(t): p for chunk in chunks for t, p in zip(chunk.tickets.tolist(), chunk.points, strict=True)}
-        waiting.update(self.cache.waiting())
-        return waiting
 
     # --- when a strategy repeats itself ---------------------------------------------------------------------------
 

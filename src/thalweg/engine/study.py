@@ -350,15 +350,15 @@ class Study:
         self._begin(self._budget, by_hand=True)
         self._hand.insert(points, read)
 
-    def enqueue(self, params: Any) -> int:
+    def enqueue(self, params: Any, priority: float = 0.0) -> int:
         """Queue one point, or a list of points: each is evaluated once, before anything else, by whichever process
         works on the study next. They count in the budget. Gives how many were queued: points that are trials already
-        are left out.
+        are left out. priority: a unit is worth a minute of waiting, so that what waits long enough comes first anyway.
 
         Raises:
             SpaceError: a point that is not in the space; nothing is queued then.
         """
-        return amend.enqueue(self.session, amend.points_of(params))
+        return amend.enqueue(self.session, amend.points_of(params), priority)
 
     def retract(self, trials: Trial | int | Iterable[Trial | int], reason: str = "", again: bool = False) -> list[int]:
         """Exclude trials (or their numbers) whose results were wrong. They stay in the store for the record, but count

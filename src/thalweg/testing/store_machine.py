@@ -28,6 +28,7 @@ from .store_model import LEASE_S, Model
 SPACE = make_space()
 VALUES = st.sampled_from([0.0, -1.5, 1 / 3, 1e300, float("inf"), float("-inf"), float("nan")])
 STATUSES = st.sampled_from([Status.DONE, Status.FAILED, Status.TIMEOUT, Status.PRUNED, Status.ABANDONED])
+PRIORITIES = st.sampled_from([0.0, 0.0, 0.05, -0.05, 1.0, float("inf")])
 KINDS = st.lists(st.sampled_from("ab"), max_size=2)
 
 
@@ -153,23 +154,25 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(), count=st.integers(0, 6), seed=st.integers(0, 3), replicate=st.integers(0, 1),
         slack=st.none() | st.integers(-1, 5), kinds=KINDS, unique=st.booleans(), by=st.integers(0, 1),
+        priority=PRIORITIES,
     )  # fmt: skip
     def open_trials(
         self, data: st.DataObject, count: int, seed: int, replicate: int, slack: int | None, kinds: list[str],
-        unique: bool, by: int,
+        unique: bool, by: int, priority: float,
     ) -> None:  # fmt: skip
         """Numbers follow on, within a budget that is nearly used up, or over; of whoever opens, or queued."""
         member = self._some_member(data, dead=True)
         token = member.token if member is not None else None
         budget = None if slack is None else max(0, self.model.used + slack)
         opening, points = self._model_points(count, seed, replicate, by)
+        opening.priority = priority
         try:
             got = self.store.open_trials(self.study, opening, budget, self._note(kinds, by), member, unique)
         except Displaced:
             assert token is not None and not self.model.present(token)
             return
         assert token is None or self.model.present(token)
-        assert got == self.model.open(points, budget, token, unique, by, self.clock.now)
+        assert got == self.model.open(points, budget, token, unique, by, self.clock.now, priority)
         self.model.log += [(kind, by) for kind in kinds]
 
     @precondition(lambda self: self.model.trials)
@@ -253,11 +256,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- studies, log, snapshots ----------------------------------------------------------------------------------
 
-    @rule(kinds=st.lists(st.sampled_from("ab"), min_size=1, max_size=3), by=st.integers(0, 2))
-    def log(self, kinds: list[str], by: int) -> None:
-        """Lines on their own."""
-        self.store.log(self.study, self._note(kinds, by))
+    @rule(data=st.data(), kinds=st.lists(st.sampled_from("ab"), max_size=3), by=st.integers(0, 2))
+    def log(self, data: st.DataObject, kinds: list[str], by: int) -> None:
+        """Lines on their own, from whoever holds a place."""
+        member = self._some_member(data, dead=True)
+        try:
+            last = self.store.log(self.study, self._note(kinds, by), member)
+        except Displaced:
+            assert member is not None and not self.model.holds(member.token)
+            return
+        assert member is None or self.model.holds(member.token)
         self.model.log += [(kind, by) for kind in kinds]
+        assert last == len(self.model.log)
 
     @rule(after=st.integers(0, 20), kind=st.sampled_from(["", "a", "b", "late"]), by=st.none() | st.integers(0, 2))
     def entries(self, after: int, kind: str, by: int | None) -> None:
@@ -267,10 +277,16 @@ class StoreMachine(RuleBasedStateMachine):
         want = [(i + 1, k, of) for i, (k, of) in enumerate(self.model.log) if i + 1 > after]
         assert got == [line for line in want if kind in ("", line[1]) and by in (None, line[2])]
 
-    @rule(number=st.integers(0, 5), sequence=st.integers(0, 10), by=st.integers(0, 2))
-    def snapshot(self, number: int, sequence: int, by: int) -> None:
-        """A newer state replaces an older one of the same place."""
-        self.store.snapshot(self.study, {"state": number}, sequence, by)
+    @rule(data=st.data(), number=st.integers(0, 5), sequence=st.integers(0, 10), by=st.integers(0, 2))
+    def snapshot(self, data: st.DataObject, number: int, sequence: int, by: int) -> None:
+        """A newer state replaces an older one of the same place, from whoever holds a place."""
+        member = self._some_member(data, dead=True)
+        try:
+            self.store.snapshot(self.study, {"state": number}, sequence, by, member)
+        except Displaced:
+            assert member is not None and not self.model.holds(member.token)
+            return
+        assert member is None or self.model.holds(member.token)
         kept = self.model.snapshots.get(by)
         if kept is None or sequence >= kept[1]:
             self.model.snapshots[by] = ({"state": number}, sequence)

@@ -108,6 +108,31 @@ def queued_trials_are_claimed_once(make: Make) -> None:
     store.close()
 
 
+def urgent_trials_come_first(make: Make) -> None:
+    """A unit of priority is worth a minute of waiting; what belongs to nobody is claimed in that order, then number."""
+    clock = Clock()
+    store = make(lease_s=1e6, clock=clock)
+    study = store.create("demo", {}, "f").id
+    a, b = store.join(study), store.join(study)
+    for i, priority in enumerate((0.0, 2.0, -1.0, 2.0, INF)):
+        store.open_trials(study, opening_of(2, i, priority=priority), None)
+    clock.now += 61.0
+    store.open_trials(study, opening_of(1, 7, priority=1.0), None)  # one second too late for 0 and 1
+    store.open_trials(study, opening_of(1, 8, priority=1.1), None)
+    store.open_trials(study, opening_of(1, 9), None, member=b)
+    assert [t.number for t in store.claim(a, 3)] == [8, 9, 2], "a batch has one priority, and keeps its order"
+    assert [t.number for t in store.claim(a, 2, [5, 6, 7, 10])] == [6, 7], "of what is asked for"
+    assert [t.number for t in store.claim(a, 4)] == [3, 11, 0, 1]
+    store.leave(b)
+    clock.now += 3600.0
+    store.open_trials(study, opening_of(1, 10, priority=59.0), None)
+    store.leave(a)  # what was claimed keeps its rank
+    c = store.join(study)
+    assert [t.number for t in store.claim(c, 99)] == [8, 9, 2, 3, 6, 7, 11, 0, 1, 10, 4, 5, 12, 13]
+    refused(lambda: store.open_trials(study, opening_of(1, priority=NAN), None), "priority")
+    store.close()
+
+
 def left_trials_are_not_lost(make: Make) -> None:
     """What a member had open when it left is claimed like queued trials, with its attempt as it is."""
     store = make()
@@ -354,6 +379,7 @@ def specs_have_revisions(make: Make) -> None:
     _raises(StoreMismatch, lambda: store.respec(study, {"x": 3}, "h", 0), "revision 1", "not 0")
     (line,) = store.entries(study)
     assert line.kind == "respec" and line.body["spec"]["x"][0] == 1 and line.body["fingerprint"] == "f"
+    assert line.body["now"] == {"spec": {"x": 2}, "fingerprint": "g"}
     store.set_budget(study, 3)
     assert store.standing(study).budget == 3
     assert store.open_trials(study, opening_of(5), 3)[1] == 3
@@ -395,12 +421,23 @@ def displaced_members_take_nothing(make: Make) -> None:
     _raises(Displaced, lambda: store.open_trials(study, opening_of(1), None, member=old))
     assert store.append(study, finishing_of([0]), [Entry("told", {})], member=old) == []
     assert _kinds(store, study) == ["told"], "it left, and nobody has its place"
+    assert store.log(study, [Entry("note", {})], old) == 2
+    store.snapshot(study, {"of": "old"}, 2, member=old)
     new = store.join(study)
     assert new.ordinal == old.ordinal
-    for call in (lambda: store.claim(old, 9), lambda: store.beat(old)):
+    for call in (
+        lambda: store.claim(old, 9),
+        lambda: store.beat(old),
+        lambda: store.log(study, [Entry("note", {})], old),
+        lambda: store.log(study, [], old),
+        lambda: store.snapshot(study, {"of": "old"}, 9, member=old),
+    ):
         _raises(Displaced, call)
+    assert store.restore(study) == ({"of": "old"}, 2), "what it kept in time stays"
+    store.snapshot(study, {"of": "new"}, 3, member=new)
+    assert store.log(study, [], new) == 2 and store.restore(study) == ({"of": "new"}, 3)
     assert store.append(study, finishing_of([1]), [Entry("told", {})], member=old) == []
-    assert _kinds(store, study) == ["told"] and {t.status for t in store.since(study)[0]} == {2}
+    assert _kinds(store, study) == ["told", "note"] and {t.status for t in store.since(study)[0]} == {2}
     store.close()
 
 
@@ -440,6 +477,7 @@ MEMBER_CHECKS: dict[str, Callable[[Make], None]] = {
         places_are_taken_and_taken_again,
         alone_is_alone,
         queued_trials_are_claimed_once,
+        urgent_trials_come_first,
         left_trials_are_not_lost,
         lost_trials_come_one_at_a_time,
         poison_is_put_aside,

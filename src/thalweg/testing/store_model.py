@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.store import StoredTrial
+from ..core.store import PRIORITY_S, StoredTrial
 
 LEASE_S = 10.0
 
@@ -91,7 +91,8 @@ class Model:
             n for n, trial in sorted(self.trials.items())
             if trial["status"] < 2 and trial["owner"] not in working | {token} and (numbers is None or n in numbers)
         ]  # fmt: skip
-        mine = [n for n in free if self.trials[n]["owner"] is None][:limit]
+        mine = sorted((n for n in free if self.trials[n]["owner"] is None), key=lambda n: (self.trials[n]["due"], n))
+        mine = mine[:limit]
         poisoned = []
         for number in free if len(mine) < limit else ():
             trial = self.trials[number]
@@ -118,7 +119,14 @@ class Model:
     # --- trials ---------------------------------------------------------------------------------------------------
 
     def open(
-        self, points: list[Any], budget: int | None, token: int | None, unique: bool, by: int, now: float
+        self,
+        points: list[Any],
+        budget: int | None,
+        token: int | None,
+        unique: bool,
+        by: int,
+        now: float,
+        priority: float,
     ) -> tuple[int, int, dict[int, int]]:
         """What `open_trials` gives."""
         self.heard(token, now)
@@ -132,7 +140,10 @@ class Model:
             elif self.next - first >= room:
                 break
             else:
-                self._new(name, params, 0, [], owner=token, attempt=token is not None, writer=token, by=by, counted=1)
+                self._new(
+                    name, params, 0, [], owner=token, attempt=token is not None, writer=token, by=by, counted=1,
+                    due=now - PRIORITY_S * priority,
+                )  # fmt: skip
                 self.used += 1
         return first, self.next - first, taken
 
@@ -160,12 +171,16 @@ class Model:
             refused.append(number)
             same = trial["status"] in (status, 6) and _same(trial["values"], [value])
             found["duplicate" if same else "conflict"].append(number)
-        newest = [t for t, member in self.members.items() if member["ordinal"] == by]
-        if token is None or token == max(newest):
+        if token is None or self.holds(token):
             self.log += [(kind, by) for kind in kinds]
         self.log += [(kind, by) for kind, some in found.items() if some]
         self.heard(token, now)
         return refused
+
+    def holds(self, token: int) -> bool:
+        """Whether its place is nobody else's, though it may have left."""
+        ordinal = self.members[token]["ordinal"]
+        return token == max(t for t, member in self.members.items() if member["ordinal"] == ordinal)
 
     def release(self, numbers: list[int], token: int | None) -> None:
         """Open ones, of `token` if it is one, are abandoned without a result."""

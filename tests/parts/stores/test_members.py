@@ -277,11 +277,17 @@ def test_claims_are_found_by_index(tmp_path):
     """However many trials are open, and however many have ended."""
     store, _ = started(tmp_path / "x.db")
     connection = store._database._connection
-    for name, places in {"owned_trials": 4, "open_owners": 1, "same_point": 2, "changed_trials": 3}.items():
+    for name, places in {
+        "queued_trials": 3,
+        "owned_trials": 4,
+        "open_owners": 1,
+        "same_point": 2,
+        "changed_trials": 3,
+    }.items():
         rows = connection.execute("EXPLAIN QUERY PLAN " + store._sql[name], (1,) * places)
         plan = " ".join(str(row[3]) for row in rows)
         assert "SCAN trial" not in plan and "trial_" in plan and "TEMP B-TREE FOR ORDER" not in (
-            plan if name == "owned_trials" else ""
+            plan if name in ("queued_trials", "owned_trials") else ""
         ), plan  # fmt: skip
     store.close()
 
@@ -338,6 +344,28 @@ def test_a_file_of_version_1_is_led_here(tmp_path):
     connection = apsw.Connection(str(copy))
     assert connection.pragma("user_version") == 1 and connection.execute("SELECT count(*) FROM trial").get == 24
     connection.close()
+
+
+def test_a_file_of_version_2_is_led_here(tmp_path):
+    path = tmp_path / "old.db"
+    shutil.copy(OLD.with_name("version2.db"), path)
+    store = SQLiteStore(path)
+    assert store.verify() == [] and store.names() == ["demo", "other"]
+    study = store.open("demo").id
+    assert [e.kind for e in store.entries(study)] == ["asked", "told", "respec"]
+    assert len(store.since(study)[0]) == 10 and store.open("demo").revision == 1
+    member = store.join(study)
+    store.open_trials(study, opening_of(1, 5, SPACE, priority=5.0), None)
+    got = [(t.number, t.attempt) for t in store.claim(member, 9)]
+    assert got == [(8, 1), (9, 1), (10, 1), (6, 2)], "what waited before there were priorities has waited longest"
+    store.append(study, finishing_of([6, 8, 9, 10]), member=member)
+    assert store.verify() == []
+    (line,) = [entry for entry in store.entries(study, -1) if entry.sequence == 0]
+    assert line.body == {"name": "demo", "spec": {"x": 2}, "fingerprint": "f2", "revision": 1}
+    store.close()
+    fresh = tmp_path / "new.db"
+    SQLiteStore(fresh).close()
+    assert shape(path) == shape(fresh)
 
 
 def test_the_schema_has_no_unused_columns():

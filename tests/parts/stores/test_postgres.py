@@ -222,6 +222,26 @@ def test_a_migration_that_fails_changes_nothing(postgres_server, postgres_databa
         postgres_server.execute(f"SELECT colour FROM {schema}.study", postgres_database)
 
 
+def test_a_schema_of_version_1_is_led_here(postgres_server, postgres_database, fresh_postgres):
+    schema = fresh_postgres.rpartition("=")[2]
+    store = open_store(fresh_postgres)
+    study = store.create("demo", {}, "f").id
+    store.open_trials(study, opening_of(2), None)
+    store.close()
+    shape = f"SELECT indexdef FROM pg_indexes WHERE schemaname = '{schema}' ORDER BY indexname"
+    columns = (
+        f"SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = '{schema}'"
+    )
+    new = [postgres_server.execute(query, postgres_database) for query in (shape, columns + " ORDER BY 1, 2")]
+    old = f"DROP INDEX {schema}.trial_queued; ALTER TABLE {schema}.trial DROP COLUMN due"
+    postgres_server.execute(f"{old}; UPDATE {schema}.store SET version = 1", postgres_database)
+    store = open_store(fresh_postgres)
+    assert [postgres_server.execute(query, postgres_database) for query in (shape, columns + " ORDER BY 1, 2")] == new
+    store.open_trials(study, opening_of(1, 1, priority=9.0), None)
+    assert [trial.number for trial in store.claim(store.join(study), 9)] == [0, 1, 2]
+    store.close()
+
+
 def test_a_schema_of_another_program_is_left_alone(postgres_server, postgres_database, fresh_postgres):
     schema = fresh_postgres.rpartition("=")[2]
     postgres_server.execute(f"CREATE SCHEMA {schema} CREATE TABLE trial (x int)", postgres_database)

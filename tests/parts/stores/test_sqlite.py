@@ -164,22 +164,23 @@ def test_a_newer_file_is_refused(tmp_path):
 def test_migration_runs_by_itself_with_a_copy(tmp_path, monkeypatch):
     path = tmp_path / "x.db"
     filled(path).close()
-    steps = {3: "ALTER TABLE study ADD COLUMN note TEXT;", 4: "UPDATE study SET note = 'migrated';"}
-    monkeypatch.setattr(_database, "SCHEMA_VERSION", 4)
-    monkeypatch.setattr(_database, "migrations", lambda: {3: steps[3]})
-    with pytest.raises(StoreError, match=r"no migration to schema \[4\]"):
+    now = _database.SCHEMA_VERSION
+    steps = {now + 1: "ALTER TABLE study ADD COLUMN note TEXT;", now + 2: "UPDATE study SET note = 'migrated';"}
+    monkeypatch.setattr(_database, "SCHEMA_VERSION", now + 2)
+    monkeypatch.setattr(_database, "migrations", lambda: {now + 1: steps[now + 1]})
+    with pytest.raises(StoreError, match=rf"no migration to schema \[{now + 2}\]"):
         SQLiteStore(path)
-    monkeypatch.setattr(_database, "migrations", lambda: {3: steps[3], 4: "UPDATE nothing SET a = 1;"})
+    monkeypatch.setattr(_database, "migrations", lambda: {**steps, now + 2: "UPDATE nothing SET a = 1;"})
     with pytest.raises(StoreError, match="nothing"):
         SQLiteStore(path)
-    assert read(path, "PRAGMA user_version") == 2, "a failed migration changes nothing"
+    assert read(path, "PRAGMA user_version") == now, "a failed migration changes nothing"
     monkeypatch.setattr(_database, "migrations", lambda: steps)
     store = SQLiteStore(path)
     assert len(store.since(store.open("demo").id)[0]) == 20 and store.verify() == []
     store.close()
-    assert read(path, "PRAGMA user_version") == 4 and read(path, "SELECT note FROM study") == "migrated"
-    copy = tmp_path / "x.db.v2-backup"
-    assert read(copy, "PRAGMA user_version") == 2 and read(copy, "SELECT count(*) FROM trial") == 20
+    assert read(path, "PRAGMA user_version") == now + 2 and read(path, "SELECT note FROM study") == "migrated"
+    copy = tmp_path / f"x.db.v{now}-backup"
+    assert read(copy, "PRAGMA user_version") == now and read(copy, "SELECT count(*) FROM trial") == 20
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
@@ -258,6 +259,37 @@ def test_other_damage(tmp_path):
     with pytest.raises(StoreError, match="damaged"):
         store.open("demo")
     assert len(store.since(1)[0]) == 22, "the trials can still be had"
+    store.close()
+
+
+def test_text_that_is_no_text(tmp_path):
+    """Bytes that are not UTF-8 cost the row that they are in, and nothing else."""
+    path = tmp_path / "x.db"
+    filled(path).close()
+    connection = apsw.Connection(str(path))
+    torn = bytes([0x7B, 0xFF, 0xFE, 0x7D])
+    connection.execute("UPDATE log SET body = CAST(? AS TEXT) WHERE sequence = 1", (torn,))
+    connection.execute("UPDATE snapshot SET body = CAST(? AS TEXT)", (torn,))
+    connection.execute("UPDATE trial SET result = CAST(? AS TEXT) WHERE number = 3", (torn,))
+    connection.close()
+    store = SQLiteStore(path)
+    store.create("other", {}, "f")
+    assert len(store.verify()) == 3
+    with pytest.warns(RuntimeWarning, match="log line 1"):
+        assert [entry.kind for entry in store.entries(1)] == ["told"]
+    with pytest.warns(RuntimeWarning, match="snapshot"):
+        assert store.restore(1) is None
+    with pytest.warns(RuntimeWarning, match="trial 3"):
+        assert len(store.since(1)[0]) == 19
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE study SET name = CAST(? AS TEXT) WHERE id = 1", (b"d\xffmo",))
+    connection.close()
+    store = SQLiteStore(path)
+    assert store.names() == ["d\ufffdmo", "other"] and len(store.verify()) == 4
+    with pytest.raises(StoreError, match="damaged"):
+        store.respec(1, {}, "", 0)
+    assert store.open("other").spec == {}
     store.close()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import StoreError
 from ...core.store import Entry, StudyRecord
 from ._queries import queries
-from ._rows import crc_of, from_json, log_crc, study_crc, to_json
+from ._rows import crc_of, from_json, log_crc, study_crc, text_of, to_json
 
 if TYPE_CHECKING:
     import apsw
@@ -95,15 +95,25 @@ class Books:
             written.append((moment, counter.sequence))
         return written
 
+    def write_spec(self, connection: apsw.Connection, study: int, moment: float, body: str) -> None:
+        """Write line 0 of a study's log, which nobody sees: of it `repair` makes the study's own row again."""
+        row = (study, 0, "spec", moment, body, 0, log_crc(study, 0, "spec", moment, body, 0))
+        connection.execute(self.sql["add_entry"], row)
+
     def record(self, row: Sequence[Any]) -> StudyRecord:
-        """A row of the table of studies as a record.
+        """A row of the table of studies, texts as bytes, as a record.
 
         Raises:
             StoreError: it is damaged.
         """
-        study, name, text, fingerprint, created, revision, crc = row
+        study, *texts, created, revision, crc = row
+        name, text, fingerprint = map(text_of, texts)
+        if name is None or text is None or fingerprint is None:
+            raise StoreError(f"{self.path}: a text of study {study} is damaged; salvage: thalweg repair {self.path}")
         if study_crc(name, text, fingerprint, created, revision) != crc:
-            raise StoreError(f"{self.path}: the row of study {name!r} is damaged; its trials may still be exported")
+            raise StoreError(
+                f"{self.path}: the row of study {name!r} is damaged; its log says the same: thalweg repair {self.path}"
+            )
         return StudyRecord(study, name, from_json(text), fingerprint, created, revision)
 
     def warn(self, study: int, what: str) -> None:

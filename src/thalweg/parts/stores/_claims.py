@@ -41,12 +41,14 @@ def find(
 ) -> Found:  # fmt: skip
     """Look, without writing. Damaged rows are passed over."""
     found = Found()
-    study, query = member.study, books.sql["owned_trials"]
+    study = member.study
     wanted = json.dumps([int(number) for number in numbers]) if numbers is not None else None
-    found.queued = [row for row in every(connection, query, (study, None, wanted, limit)) if _whole(books, study, row)]
+    queued = every(connection, books.sql["queued_trials"], (study, wanted, limit))
+    found.queued = [row for row in queued if _whole(books, study, row)]
     if len(found.queued) >= limit:
         return found
     notes = members.lost(connection, study, member.token)
+    query = books.sql["owned_trials"]
     rows = [row for owner in notes for row in every(connection, query, (study, owner, wanted, _MANY))]
     for row in sorted(rows):
         if not _whole(books, study, row):

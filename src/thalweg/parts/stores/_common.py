@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ...core.errors import Displaced, StoreError, StoreMismatch, StudyBusy
-from ...core.store import Entry, Finishing, Member, Opening, StudyRecord
+from ...core.store import PRIORITY_S, Entry, Finishing, Member, Opening, StudyRecord
 
 
 def unknown_study(where: str, name: str, names: Sequence[str]) -> StoreError:
@@ -88,6 +90,17 @@ def check_claim(limit: int, attempts: int) -> None:
         raise StoreError(f"claim: a limit >= 0 and attempts >= 1 expected, got {limit} and {attempts}")
 
 
+def due_of(opening: Opening, now: float) -> float:
+    """What trials that are opened at the moment `now` are ordered by while they wait: see `PRIORITY_S`.
+
+    Raises:
+        StoreError: the priority is no number.
+    """
+    if math.isnan(opening.priority):
+        raise StoreError("a priority is a number (60 s of waiting each), got nan")
+    return now - opening.priority * PRIORITY_S
+
+
 def stale(where: str, record: StudyRecord, revision: int) -> StoreMismatch:
     """The error for a spec that was changed by somebody else meanwhile."""
     return StoreMismatch(
@@ -96,6 +109,7 @@ def stale(where: str, record: StudyRecord, revision: int) -> StoreMismatch:
     )
 
 
-def respec_line(old: StudyRecord) -> Entry:
-    """What the log says of a changed spec: what it was before."""
-    return Entry("respec", {"spec": old.spec, "fingerprint": old.fingerprint, "revision": old.revision})
+def respec_line(old: StudyRecord, spec: dict[str, Any], fingerprint: str) -> Entry:
+    """What the log says of a changed spec: what it was before, and what it is now."""
+    before = {"spec": old.spec, "fingerprint": old.fingerprint, "revision": old.revision}
+    return Entry("respec", {**before, "now": {"spec": spec, "fingerprint": fingerprint}})

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from ...core.errors import StoreError
 from ._place import check_place, open_gate
 from ._queries import migrations, schema
-from ._rows import crc_of
+from ._rows import crc_of, spec_line, study_crc
 
 if TYPE_CHECKING:
     import apsw
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 APPLICATION_ID = 0x7468616C  # "thal": what file(1) and we recognise our files by
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 10_000
 CHECKPOINT_PAGES = 1_000  # 4 MB: carry the WAL over into the file
 TRUNCATE_PAGES = 4_000  # 16 MB: readers kept it from starting anew; cut it
@@ -356,7 +356,9 @@ def migrate(connection: apsw.Connection, path: Path, version: int, scripts: dict
         finally:
             target.close()
         part.rename(copy)
-    connection.create_scalar_function("crc_of", crc_of, deterministic=True)
+    functions: list[Callable[..., Any]] = [crc_of, spec_line, study_crc]
+    for function in functions:
+        connection.create_scalar_function(function.__name__, function, deterministic=True)
     run_script(connection, "\n".join(scripts[step] for step in steps), newest)
     return copy
 

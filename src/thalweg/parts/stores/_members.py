@@ -146,6 +146,11 @@ class Members:
         """Whether nobody else has the place of `member`, which may have left."""
         return one(connection, self._sql["holds_place"], (member.token,)) is not None
 
+    def must_hold_place(self, connection: apsw.Connection, member: Member | None) -> None:
+        """Raises Displaced if the place of `member` is another's."""
+        if member is not None and not self.holds_place(connection, member):
+            raise displaced(str(self._books.path), member)
+
     def leave(self, connection: apsw.Connection, tokens: Iterable[int]) -> None:
         """See `Store.leave`."""
         for token in tokens:

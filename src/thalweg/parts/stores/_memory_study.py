@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,7 @@ class MemoryStudy:
     """batches: (first, count, opening, finishing, token) as handed over, not yet looked into.
     flags: a byte per number: open, ended or released.  version: how many changes there were.
     owner: the only token that ever opened trials; `mixed` if there were several, or trials were claimed.
+    dues: (first number, due) of every batch that was opened: what its trials are ordered by while they wait.
     """
 
     record: StudyRecord
@@ -55,6 +57,7 @@ class MemoryStudy:
     flags: bytearray = field(default_factory=bytearray)
     owner: int | None = _NOBODY_YET
     mixed: bool = False
+    dues: list[tuple[int, float]] = field(default_factory=list)
     batches: list[tuple[int, int, Opening | None, Finishing | None, int | None]] = field(default_factory=list)
     trials: dict[int, StoredTrial] = field(default_factory=dict)
     outside: set[int] = field(default_factory=set)
@@ -71,8 +74,9 @@ class MemoryStudy:
         """How many of `wanted` trials `budget` leaves room for."""
         return wanted if budget is None else max(0, min(wanted, budget - self.used))
 
-    def open(self, opening: Opening, count: int, token: int | None) -> None:
+    def open(self, opening: Opening, count: int, token: int | None, due: float) -> None:
         """Take the first `count` rows, without looking at them."""
+        self.dues.append((self.next, due))
         if self.owner != token:
             self.mixed = self.mixed or self.owner != _NOBODY_YET
             self.owner = token
@@ -81,6 +85,11 @@ class MemoryStudy:
         self.batches.append((self.next, count, opening, None, token))
         self.next += count
         self.used += count
+
+    def rank(self, trial: StoredTrial) -> tuple[float, int]:
+        """What trials that wait are ordered by."""
+        batch = bisect_right(self.dues, trial.number, key=lambda due: due[0]) - 1
+        return self.dues[batch][1], trial.number
 
     def add(self, opening: Opening, finishing: Finishing, token: int | None) -> None:
         """Take ended rows from elsewhere.
@@ -307,7 +316,7 @@ def rows_of(opening: Opening, rows: Sequence[int]) -> Opening:
 
     return Opening(
         opening.space, opening.tickets[where], opening.reals[where], part(opening.active), part(opening.fidelities),
-        part(opening.replicates), opening.source, opening.by,
+        part(opening.replicates), opening.source, opening.by, opening.priority,
     )  # fmt: skip
 
 

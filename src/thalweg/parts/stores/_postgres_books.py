@@ -110,6 +110,14 @@ class Books:
         )
         return [(moment, first + i) for i, moment in enumerate(moments)]
 
+    def write_spec(self, transaction: Transaction, study: int, moment: float, body: str) -> None:
+        """Write line 0 of a study's log, which nobody sees: what the study's own row says."""
+        crc = log_crc(study, 0, "spec", moment, body, 0)
+        transaction.later(
+            "add_entries", study=study, sequences=array([0]), kinds=["spec"], moments=array([moment]),
+            bodies=lines([body]), abouts=array([0]), crcs=array([crc]),
+        )  # fmt: skip
+
     def record(self, row: Sequence[Any]) -> StudyRecord:
         """A row of the table of studies as a record.
 

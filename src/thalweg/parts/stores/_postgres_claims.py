@@ -94,6 +94,17 @@ def finish(transaction: Transaction, study: int, rows: Sequence[Ended], version:
     )  # fmt: skip
 
 
+def withdraw(
+    books: Books, transaction: Transaction, counter: Counter, crcs: Sequence[tuple[int, int]], token: int | None
+) -> None:
+    """Trials (number, new crc) are released or retracted."""
+    transaction.later(
+        "end_trials", study=counter.study, version=counter.version, token=token,
+        numbers=array(number for number, _ in crcs), crcs=array(crc for _, crc in crcs),
+    )  # fmt: skip
+    books.keep(transaction, counter)
+
+
 def settle(
     transaction: Transaction, study: int, rows: Sequence[Ended], token: int | None, keep_attempts: bool
 ) -> tuple[list[Ended], Settled]:

@@ -18,7 +18,7 @@ from ._queries import migrations, queries
 if TYPE_CHECKING:
     import psycopg
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OLDEST_SERVER = 130_000
 KEY = 0x7468616C  # "thal": the first half of the keys of our own advisory locks that belong to no table
 _FOLDER = Path(__file__).parent

@@ -210,6 +210,10 @@ class Members:
             if not item.gone
         ]  # fmt: skip
 
+    def clock(self, transaction: Transaction) -> float:
+        """What time it is, in a transaction that begins with `locked`: the server's."""
+        return self._clock() if self._clock else float(transaction.rows["lock_counter"][0][6])
+
     def _now(self) -> float | None:
         return self._clock() if self._clock else None
 

@@ -17,6 +17,11 @@ def present(member: Member | None) -> list[Read]:
     return [] if member is None else [("has_member", {"token": member.token})]
 
 
+def holding(member: Member | None) -> list[Read]:
+    """The read that says whether the place of a member is nobody else's."""
+    return [] if member is None else [("holds_place", {"token": member.token})]
+
+
 def columns(study: int, first: int, points: Sequence[Point]) -> dict[str, str]:
     """What new trials have in common, however they came: their columns."""
     base = place(study, 0) + 8 * first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._books import Counter
 from ._postgres_link import Link
-from ._rows import log_crc, snapshot_crc, study_crc, trials_of
+from ._rows import entry_of, snapshot_of, study_crc, trials_of
 
 
 def verify(link: Link) -> list[str]:
@@ -24,10 +24,10 @@ def _of_study(link: Link, study: int) -> list[str]:
         found.append("its counter (made again from its rows when it is used)")
     rows = link.rows("all_trials", study=study, token=None, released=True)
     trials_of(study, rows, lambda number, what: found.append(f"trial {number}: its {what}"))
-    for sequence, kind, moment, body, by, crc in link.rows("list_entries", study=study, after=0, kinds=None, by=None):
-        if log_crc(study, sequence, kind, moment, body, by) != crc:
-            found.append(f"log line {sequence}")
-    for by, sequence, body, crc in link.rows("list_snapshots", study=study):
-        if snapshot_crc(study, by, sequence, body) != crc:
+    for row in link.rows("list_entries", study=study, after=-1, kinds=None, by=None):
+        if entry_of(study, row) is None:
+            found.append(f"log line {row[0]}")
+    for by, *row in link.rows("list_snapshots", study=study):
+        if snapshot_of(study, by, row) is None:
             found.append("the snapshot" if by == 0 else f"the snapshot of member {by}")
     return found

@@ -18,7 +18,7 @@ from zlib import crc32
 from ...core import plain
 from ...core.batch import Status
 from ...core.errors import StoreError
-from ...core.store import Finishing, Opening, StoredTrial, digest
+from ...core.store import Entry, Finishing, Opening, StoredTrial, digest
 
 Row = tuple[int, int, bytes, int, bytes | None, int | None, int, int | None]
 """number, status, opening, its crc, result, its crc, attempt, owner: as the queries give it."""
@@ -83,6 +83,56 @@ def retracted_crc(study: int, number: int, result: bytes) -> int:
 def log_crc(study: int, sequence: int, kind: str, moment: float, body: str, by: int) -> int:
     """The crc of a line of the log."""
     return crc_of(study, sequence, kind, moment, body, by) if by else crc_of(study, sequence, kind, moment, body)
+
+
+def entry_of(study: int, row: Sequence[Any]) -> Entry | None:
+    """A line of the log from (sequence, kind, time, body, by, crc), texts as bytes; None: it is damaged."""
+    sequence, kind, moment, body, by, crc = row
+    kind, body = text_of(kind), text_of(body)
+    if kind is None or body is None or log_crc(study, sequence, kind, moment, body, by) != crc:
+        return None
+    return Entry(kind, from_json(body), moment, sequence, by)
+
+
+def snapshot_of(study: int, by: int, row: Sequence[Any]) -> tuple[dict[str, Any], int] | None:
+    """A snapshot and its log position from (sequence, body, crc), the text as bytes; None: it is damaged."""
+    sequence, body, crc = row
+    text = text_of(body)
+    if text is None or snapshot_crc(study, by, sequence, text) != crc:
+        return None
+    return from_json(text), sequence
+
+
+def text_of(given: object) -> str | None:
+    """Bytes of a text column as text; None: they are none (any more)."""
+    try:
+        return given.decode() if isinstance(given, bytes) else None
+    except UnicodeDecodeError:
+        return None
+
+
+def spec_line(name: str, spec: str, fingerprint: str, revision: int) -> str:
+    """The body of line 0 of a study's log: what its own row says. `respec` writes the later ones."""
+    head = to_json({"name": name, "fingerprint": fingerprint, "revision": revision}, f"study {name!r}")
+    return f'{head[:-1]},"spec":{spec}}}'
+
+
+def specs_of(body: str) -> tuple[str, str, str, int]:
+    """(name, spec as text, fingerprint, revision) that line 0 or a line "respec" (which has no name) leads to.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    import msgspec
+
+    line = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    try:
+        now = msgspec.json.decode(line["now"], type=dict[str, msgspec.Raw]) if "now" in line else line
+        name = msgspec.json.decode(line["name"], type=str) if "name" in line else ""
+        revision = msgspec.json.decode(line["revision"], type=int) + ("now" in line)
+        return name, bytes(now["spec"]).decode(), msgspec.json.decode(now["fingerprint"], type=str), revision
+    except KeyError as error:
+        raise ValueError(f"no {error}") from None
 
 
 def snapshot_crc(study: int, by: int, sequence: int, body: str) -> int:
@@ -292,7 +342,7 @@ def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], Non
                 b.components,
                 b.error,
                 b.started_unixtime,
-                b.attempt or (attempt if status < _FINAL else 1),
+                b.attempt or (attempt if status < _FINAL or not b.values else 1),
                 a.replicate,
                 a.fidelity,
                 a.source,

@@ -38,6 +38,7 @@ from ._common import (
     check_lease,
     check_lengths,
     displaced,
+    due_of,
     lost_error,
     renumbered,
     respec_line,
@@ -117,7 +118,7 @@ class MemoryStore(Store):
             copied = from_json(to_json(spec, f"study {old.name!r}: its spec"))
             found.record = StudyRecord(study, old.name, copied, fingerprint, old.created_unixtime, revision + 1)
             found.changed(None, ())
-            _write(found, [respec_line(old)])
+            _write(found, [respec_line(old, copied, fingerprint)])
             return copy.deepcopy(found.record)
 
     # --- members --------------------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ class MemoryStore(Store):
                 trial for number, trial in found.trials.items()
                 if trial.status < _FINAL and trial.owner not in holders and (wanted is None or number in wanted)
             ]  # fmt: skip
-            queued = [trial for trial in free if trial.owner is None]
+            queued = sorted((trial for trial in free if trial.owner is None), key=found.rank)
             return self._take(found, member, queued[:limit], [t for t in free if t.owner is not None], limit, attempts)
 
     def _take(
@@ -269,6 +270,7 @@ class MemoryStore(Store):
         """See `Store.open_trials`. The log is written also where the budget leaves no room."""
         with self._lock:
             found = self._get(study)
+            due = due_of(opening, self._clock())
             token = None
             if member is not None:
                 self._heard(found, member)
@@ -282,7 +284,7 @@ class MemoryStore(Store):
             else:
                 count = found.room(len(opening), budget)
             if count:
-                found.open(opening, count, token)
+                found.open(opening, count, token, due)
             if log:
                 _write(found, log)
             return Opened(first, count, taken)
@@ -375,11 +377,13 @@ class MemoryStore(Store):
 
     # --- log and snapshots ----------------------------------------------------------------------------------------
 
-    def log(self, study: int, entries: Sequence[Entry]) -> int:
+    def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
         """See `Store.log`."""
         with self._lock:
-            _write(self._get(study), entries)
-            return len(self._get(study).entries)
+            found = self._get(study)
+            _must_hold(found, member)
+            _write(found, entries)
+            return len(found.entries)
 
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = (), by: int | None = None) -> list[Entry]:
         """See `Store.entries`."""
@@ -390,13 +394,16 @@ class MemoryStore(Store):
                 if (not kinds or entry.kind in kinds) and (by is None or entry.by == by)
             ]  # fmt: skip
 
-    def snapshot(self, study: int, body: dict[str, Any], sequence: int, by: int = 0) -> None:
+    def snapshot(
+        self, study: int, body: dict[str, Any], sequence: int, by: int = 0, member: Member | None = None
+    ) -> None:
         """See `Store.snapshot`. body: plain data (`thalweg.core.plain`). A newer one is never replaced by an older."""
         try:
             encoded = plain.encode(body)
         except TypeError as error:
             raise StoreError(f"the snapshot cannot be stored: {error}") from error
         with self._lock:
+            _must_hold(self._get(study), member)
             kept = self._get(study).snapshots
             if by not in kept or sequence >= kept[by][1]:
                 kept[by] = (encoded, sequence)
@@ -430,6 +437,12 @@ class MemoryStore(Store):
         if study is None:
             raise unknown_study("memory", name, self.names())
         return study
+
+
+def _must_hold(study: MemoryStudy, member: Member | None) -> None:
+    """Raises Displaced if the place of `member` is another's."""
+    if member is not None and study.places[member.ordinal].token != member.token:
+        raise displaced("memory", member)
 
 
 def _write(study: MemoryStudy, entries: Iterable[Entry]) -> None:

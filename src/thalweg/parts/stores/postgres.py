@@ -34,23 +34,25 @@ from ...core.store import (
 )
 from . import _postgres_claims as claims
 from ._books import Counter
-from ._common import check_claim, check_lengths, renumbered, respec_line, stale, stamp, unknown_study
+from ._common import check_claim, check_lengths, displaced, due_of, renumbered, respec_line, stale, stamp, unknown_study
 from ._postgres_address import checked, parse
 from ._postgres_books import Books, Written, array, lines, locked
 from ._postgres_link import Link
 from ._postgres_members import Members
 from ._postgres_server import Read, Server, Transaction
-from ._postgres_trials import columns, fresh, present
+from ._postgres_trials import columns, fresh, holding, present
 from ._postgres_verify import verify
 from ._rows import (
+    entry_of,
     from_json,
-    log_crc,
     no_collection,
     points_of,
     released_crc,
     result_rows,
     retracted_crc,
     snapshot_crc,
+    snapshot_of,
+    spec_line,
     state_crc,
     study_crc,
     to_json,
@@ -120,6 +122,7 @@ class PostgresStore(Store):
             if not made:
                 return transaction.now("find_study", name=name)[0]
             self._books.keep(transaction, Counter(made[0][0]), "add_counter")
+            self._books.write_spec(transaction, made[0][0], created, spec_line(name, text, fingerprint, 0))
             return made[0][0], name, text, fingerprint, created, 0, crc
 
         row = self._server.read(lambda link: link.rows("find_study", name=name))
@@ -185,7 +188,7 @@ class PostgresStore(Store):
                 "set_study", study=study, spec=text, fingerprint=fingerprint, revision=revision + 1, crc=crc
             )
             counter.version += 1
-            self._books.write_log(transaction, counter, [respec_line(old)])
+            self._books.write_log(transaction, counter, [respec_line(old, spec, fingerprint)])
             self._books.keep(transaction, counter)
             return StudyRecord(study, old.name, from_json(text), fingerprint, old.created_unixtime, revision + 1)
 
@@ -279,7 +282,8 @@ class PostgresStore(Store):
                 token, attempt = (None, 0) if member is None else (member.token, 1)
                 transaction.later(
                     "open_trials", study=study, version=counter.version, token=token, attempt=attempt,
-                    state=state_crc(token, attempt), **columns(study, counter.next, kept),
+                    state=state_crc(token, attempt), due=due_of(opening, self._members.clock(transaction)),
+                    **columns(study, counter.next, kept),
                 )  # fmt: skip
                 counter.next += len(kept)
                 counter.used += len(kept)
@@ -299,8 +303,7 @@ class PostgresStore(Store):
         rows = list(result_rows(study, finishing))  # before others have to wait
         token = member.token if member is not None else None
         reads = [locked(study), ("ending_trials", {"study": study, "numbers": array(row[0] for row in rows)})]
-        if member is not None:
-            reads.append(("holds_place", {"token": token}))
+        reads += holding(member)
 
         def work(transaction: Transaction) -> tuple[list[int], Written | None]:
             counter = self._books.counter(transaction, study)
@@ -332,7 +335,8 @@ class PostgresStore(Store):
             if rows:
                 counter.version += 1
                 counter.used -= sum(counted for _, counted in rows)
-                self._end(transaction, counter, [(number, released_crc(study, number)) for number, _ in rows], token)
+                crcs = [(number, released_crc(study, number)) for number, _ in rows]
+                claims.withdraw(self._books, transaction, counter, crcs, token)
 
         self._server.write([locked(study), ("releasable_trials", wanted)], work)
 
@@ -350,17 +354,10 @@ class PostgresStore(Store):
                 counter.used -= sum(rows[number][8] for number in done)
                 self._books.write_log(transaction, counter, [Entry("retracted", {"numbers": done, "reason": reason})])
                 crcs = [(number, retracted_crc(study, number, rows[number][4])) for number in done]
-                self._end(transaction, counter, crcs, None)
+                claims.withdraw(self._books, transaction, counter, crcs, None)
             return done
 
         return self._server.write([locked(study), ("some_trials", {"study": study, "numbers": array(wanted)})], work)
-
-    def _end(self, transaction: Transaction, counter: Counter, crcs: list[tuple[int, int]], token: int | None) -> None:
-        transaction.later(
-            "end_trials", study=counter.study, version=counter.version, token=token,
-            numbers=array(number for number, _ in crcs), crcs=array(crc for _, crc in crcs),
-        )  # fmt: skip
-        self._books.keep(transaction, counter)
 
     def add(
         self,
@@ -431,52 +428,64 @@ class PostgresStore(Store):
 
     # --- log and snapshots ----------------------------------------------------------------------------------------
 
-    def log(self, study: int, entries: Sequence[Entry]) -> int:
+    def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
         """See `Store.log`."""
 
         def work(transaction: Transaction) -> tuple[int, Written]:
+            if member is not None and not transaction.rows["holds_place"]:
+                raise displaced(self.address, member)
             counter = self._books.counter(transaction, study)
             written = self._books.write_log(transaction, counter, entries)
             self._books.keep(transaction, counter)
             return counter.sequence, written
 
         if not entries:
-            return self._server.read(lambda link: self._books.read_counter(link, study)).sequence
-        last, written = self._server.write([locked(study)], work)
+            return self._server.read(lambda link: self._counter(link, study, member)).sequence
+        last, written = self._server.write([locked(study), *holding(member)], work)
         stamp(entries, written)
         return last
+
+    def _counter(self, link: Link, study: int, member: Member | None) -> Counter:
+        """The counter of a study whose member `member` holds its place still."""
+        if member is not None and not link.rows("holds_place", token=member.token):
+            raise displaced(self.address, member)
+        return self._books.read_counter(link, study)
 
     def entries(self, study: int, after: int = 0, kinds: Sequence[str] = (), by: int | None = None) -> list[Entry]:
         """See `Store.entries`. Damaged lines are left out, with a RuntimeWarning."""
         wanted = {"study": study, "after": after, "kinds": list(kinds) or None, "by": by}
         found = []
-        for sequence, kind, moment, body, about, crc in self._server.read(
-            lambda link: link.rows("list_entries", **wanted)
-        ):
-            if log_crc(study, sequence, kind, moment, body, about) == crc:
-                found.append(Entry(kind, from_json(body), moment, sequence, about))
+        for row in self._server.read(lambda link: link.rows("list_entries", **wanted)):
+            entry = entry_of(study, row)
+            if entry is not None:
+                found.append(entry)
             else:
-                self._books.warn(study, f"log line {sequence}")
+                self._books.warn(study, f"log line {row[0]}")
         return found
 
-    def snapshot(self, study: int, body: dict[str, Any], sequence: int, by: int = 0) -> None:
+    def snapshot(
+        self, study: int, body: dict[str, Any], sequence: int, by: int = 0, member: Member | None = None
+    ) -> None:
         """See `Store.snapshot`. body: plain data (`thalweg.core.plain`). A newer one is never replaced by an older."""
         text = to_json(body, "the snapshot")
-        self._server.read(lambda link: self._books.read_counter(link, study))
+        self._server.read(lambda link: self._counter(link, study, member))
         crc = snapshot_crc(study, by, sequence, text)
         row = {"study": study, "by": by, "sequence": sequence, "body": text, "crc": crc}
-        self._server.do(("keep_snapshot", row))
+        kept = self._server.do(("keep_snapshot", row | {"token": None if member is None else member.token}))
+        if not kept[0].count and member is not None:
+            self._server.read(
+                lambda link: self._counter(link, study, member)
+            )  # there is a newer one, or the place was taken this moment
 
     def restore(self, study: int, by: int = 0) -> tuple[dict[str, Any], int] | None:
         """See `Store.restore`. A damaged one is as good as none (with a RuntimeWarning): the log has everything."""
         rows = self._server.read(lambda link: link.rows("get_snapshot", study=study, by=by))
         if not rows:
             return None
-        sequence, text, crc = rows[0]
-        if snapshot_crc(study, by, sequence, text) != crc:
+        kept = snapshot_of(study, by, rows[0])
+        if kept is None:
             self._books.warn(study, "the snapshot")
-            return None
-        return from_json(text), sequence
+        return kept
 
     def close(self) -> None:
         """See `Store.close`. Where the server is away, the members are dead anyway."""

@@ -1,13 +1,23 @@
 -- name: list_studies
--- Every study, oldest first, with what its crc covers.
-SELECT id, name, spec, fingerprint, created_unixtime, revision, crc FROM study ORDER BY id;
+-- Every study, oldest first, with what its crc covers. Bytes instead of text: damaged ones are no text.
+SELECT
+    id, CAST(name AS BLOB), CAST(spec AS BLOB), CAST(fingerprint AS BLOB), created_unixtime, revision, crc
+FROM study ORDER BY id;
+
+-- name: lost_studies
+-- Studies of which nothing but their rows in other tables is left.
+SELECT study FROM counter WHERE study NOT IN (SELECT id FROM study) ORDER BY study;
 
 -- name: find_study
 -- The study called ?1.
-SELECT id, name, spec, fingerprint, created_unixtime, revision, crc FROM study WHERE name = ?1;
+SELECT
+    id, CAST(name AS BLOB), CAST(spec AS BLOB), CAST(fingerprint AS BLOB), created_unixtime, revision, crc
+FROM study WHERE name = ?1;
 
 -- name: get_study
-SELECT id, name, spec, fingerprint, created_unixtime, revision, crc FROM study WHERE id = ?1;
+SELECT
+    id, CAST(name AS BLOB), CAST(spec AS BLOB), CAST(fingerprint AS BLOB), created_unixtime, revision, crc
+FROM study WHERE id = ?1;
 
 -- name: add_study
 INSERT INTO study (name, spec, fingerprint, created_unixtime, revision, crc) VALUES (?1, ?2, ?3, ?4, 0, ?5);
@@ -100,11 +110,18 @@ WITH RECURSIVE hop (owner) AS (
 )
 SELECT owner FROM hop WHERE owner IS NOT NULL;
 
+-- name: queued_trials
+-- Open trials of nobody, in their order, of the numbers in the JSON array ?2 (NULL: any), at most ?3.
+SELECT number, status, CAST(opening AS BLOB), opening_crc, CAST(result AS BLOB), result_crc, attempt, owner
+FROM trial INDEXED BY trial_queued
+WHERE study = ?1 AND status < 2 AND owner IS NULL AND (?2 IS NULL OR number IN (SELECT value FROM json_each(?2)))
+ORDER BY due, number LIMIT ?3;
+
 -- name: owned_trials
--- Open trials of owner ?2 (NULL: queued ones), of the numbers in the JSON array ?3 (NULL: any), at most ?4.
+-- Open trials of owner ?2, of the numbers in the JSON array ?3 (NULL: any), at most ?4.
 SELECT number, status, CAST(opening AS BLOB), opening_crc, CAST(result AS BLOB), result_crc, attempt, owner
 FROM trial INDEXED BY trial_open
-WHERE study = ?1 AND status < 2 AND owner IS ?2 AND (?3 IS NULL OR number IN (SELECT value FROM json_each(?3)))
+WHERE study = ?1 AND status < 2 AND owner = ?2 AND (?3 IS NULL OR number IN (SELECT value FROM json_each(?3)))
 ORDER BY number LIMIT ?4;
 
 -- name: claim_trial
@@ -113,8 +130,8 @@ WHERE study = ?1 AND number = ?2;
 
 -- name: open_trial
 INSERT INTO trial
-(study, number, status, version, counted, digest, opening, opening_crc, result_crc, attempt, owner, writer)
-VALUES (?1, ?2, 0, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9);
+(study, number, status, version, counted, digest, opening, opening_crc, result_crc, attempt, owner, writer, due)
+VALUES (?1, ?2, 0, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10);
 
 -- name: add_trial
 -- A trial from elsewhere, as a whole; outside the budget.
@@ -179,8 +196,8 @@ ORDER BY trial.status, trial.study, trial.number;
 INSERT INTO log (study, sequence, kind, time_unixtime, body, "by", crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
 -- name: list_entries
--- After sequence ?2; of the kinds in the JSON array ?3, or of all when it is NULL; of the ordinal ?4, or of all.
-SELECT sequence, kind, time_unixtime, body, "by", crc FROM log
+-- After sequence ?2 (line 0 is the study's own row, for `repair`); of the kinds in the JSON array ?3, or of all when it is NULL; of the ordinal ?4, or of all.
+SELECT sequence, CAST(kind AS BLOB), time_unixtime, CAST(body AS BLOB), "by", crc FROM log
 WHERE
     study = ?1 AND sequence > ?2 AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3)))
     AND (?4 IS NULL OR "by" = ?4)
@@ -193,7 +210,7 @@ ON CONFLICT (study, "by") DO UPDATE SET sequence = excluded.sequence, body = exc
 WHERE excluded.sequence >= snapshot.sequence;
 
 -- name: get_snapshot
-SELECT sequence, body, crc FROM snapshot WHERE study = ?1 AND "by" = ?2;
+SELECT sequence, CAST(body AS BLOB), crc FROM snapshot WHERE study = ?1 AND "by" = ?2;
 
 -- name: list_snapshots
-SELECT "by", sequence, body, crc FROM snapshot WHERE study = ?1 ORDER BY "by";
+SELECT "by", sequence, CAST(body AS BLOB), crc FROM snapshot WHERE study = ?1 ORDER BY "by";

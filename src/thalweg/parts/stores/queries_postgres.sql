@@ -183,11 +183,11 @@ WHERE
 SELECT owner, count(*) FROM trial WHERE study = %(study)s AND status < 2 GROUP BY owner;
 
 -- name: queued_trials
--- Of the numbers given, or of all.
+-- In their order, of the numbers given, or of all.
 SELECT number, status, convert_to(opening, 'UTF8'), opening_crc, convert_to(result, 'UTF8'), result_crc, attempt, owner
 FROM trial
 WHERE study = %(study)s AND status < 2 AND owner IS NULL AND (%(numbers)s::int8[] IS NULL OR number = ANY(%(numbers)s::int8[]))
-ORDER BY number LIMIT %(most)s;
+ORDER BY due, number LIMIT %(most)s;
 
 -- name: open_owners
 -- Every owner of an open trial, hopping from one to the next in the index.
@@ -217,10 +217,10 @@ WHERE trial.study = %(study)s AND trial.number = row.number AND trial.status < 2
 
 -- name: open_trials
 -- One statement per batch. texts: a line each (JSON has no line breaks of its own).
-INSERT INTO trial (study, number, status, version, counted, digest, opening, opening_crc, result_crc, attempt, owner, writer)
+INSERT INTO trial (study, number, status, version, counted, digest, opening, opening_crc, result_crc, attempt, owner, writer, due)
 SELECT
     %(study)s, row.number, 0, %(version)s, true, decode(row.digest, 'hex'), row.opening, row.crc, %(state)s, %(attempt)s,
-    %(token)s, %(token)s
+    %(token)s, %(token)s, %(due)s
 FROM unnest(
     %(numbers)s::int8[], %(digests)s::text[], string_to_array(%(openings)s, chr(10)), %(crcs)s::int8[]
 ) AS row (number, digest, opening, crc);
@@ -316,21 +316,23 @@ FROM unnest(
 ) AS row (sequence, kind, moment, body, by, crc);
 
 -- name: list_entries
--- After `sequence`; of some kinds, or of all; of one ordinal, or of all.
-SELECT sequence, kind, time_unixtime, body, by, crc FROM log
+-- After `after` (line 0 is the study's own row); of some kinds, or of all; of one ordinal, or of all.
+SELECT sequence, convert_to(kind, 'UTF8'), time_unixtime, convert_to(body, 'UTF8'), by, crc FROM log
 WHERE
     study = %(study)s AND sequence > %(after)s AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s::text[]))
     AND (%(by)s::int8 IS NULL OR by = %(by)s::int8)
 ORDER BY sequence;
 
 -- name: keep_snapshot
--- An older state never replaces a newer one.
-INSERT INTO snapshot (study, by, sequence, body, crc) VALUES (%(study)s, %(by)s, %(sequence)s, %(body)s, %(crc)s)
+-- An older state never replaces a newer one, nor does one of a member (token) whose place is another's.
+INSERT INTO snapshot (study, by, sequence, body, crc)
+SELECT %(study)s, %(by)s, %(sequence)s, %(body)s, %(crc)s
+WHERE %(token)s::int8 IS NULL OR EXISTS (SELECT 1 FROM member WHERE token = %(token)s::int8)
 ON CONFLICT (study, by) DO UPDATE SET sequence = excluded.sequence, body = excluded.body, crc = excluded.crc
 WHERE excluded.sequence >= snapshot.sequence;
 
 -- name: get_snapshot
-SELECT sequence, body, crc FROM snapshot WHERE study = %(study)s AND by = %(by)s;
+SELECT sequence, convert_to(body, 'UTF8'), crc FROM snapshot WHERE study = %(study)s AND by = %(by)s;
 
 -- name: list_snapshots
-SELECT by, sequence, body, crc FROM snapshot WHERE study = %(study)s ORDER BY by;
+SELECT by, sequence, convert_to(body, 'UTF8'), crc FROM snapshot WHERE study = %(study)s ORDER BY by;

@@ -24,7 +24,7 @@ from ._database import APPLICATION_ID, SCHEMA_VERSION
 from ._locks import Locks
 from ._place import open_gate
 from ._queries import schema
-from ._rows import crc_of, study_crc
+from ._rows import crc_of, specs_of, study_crc
 from ._salvage import KEYS, Salvage, missing, salvage
 from ._sound import COVERED, Row
 
@@ -176,16 +176,40 @@ def _complete(found: Salvage, report: Repair) -> None:
     rows = found.rows
     wanted = {study for table in ("trial", "log", "snapshot", "counter") for study in _studies(found, table)}
     for study in sorted(wanted - {key[0] for key in rows["study"]}):
-        name = f"recovered-{study}"
-        row: Row = {"id": study, "name": name, "spec": "{}", "fingerprint": "", "created_unixtime": 0.0, "revision": 0}
-        row["crc"] = study_crc(name, "{}", "", 0.0, 0)
-        rows["study"][(study,)] = row
-        report.made.append(f"the row of study {study}, as {name!r} (its name and space are lost, its trials are there)")
+        _study_again(found, report, study)
     for (study,) in rows["study"]:
         _count(found, report, study)
     for place in rows["member"].values():  # nobody lives: what is open may be claimed
         place["gone"] = 1
         place["crc"] = crc_of(*(place[name] for name in COVERED["member"]))
+
+
+def _study_again(found: Salvage, report: Repair, study: int) -> None:
+    """The row of a study, by what its log says; else under a name of its own."""
+    rows = found.rows
+    begin = rows["log"].get((study, 0))
+    taken = {row["name"] for row in rows["study"].values()}
+    if begin is not None:
+        name, spec, fingerprint, revision = specs_of(begin["body"])
+        for (owner, _), line in rows["log"].items():
+            if owner == study and line["kind"] == "respec":
+                later = specs_of(line["body"])
+                if later[3] > revision:
+                    _, spec, fingerprint, revision = later
+        created, how = float(begin["time_unixtime"]), "from its log"
+    if begin is None or name in taken:
+        name = f"recovered-{study}" if begin is None else f"{name}-recovered-{study}"
+    if begin is None:
+        spec, fingerprint, revision, created = "{}", "", 0, 0.0
+        how = "its name and space are lost, its trials are there"
+    row: Row = {
+        "id": study, "name": name, "spec": spec, "fingerprint": fingerprint, "created_unixtime": created,
+        "revision": revision, "crc": study_crc(name, spec, fingerprint, created, revision),
+    }  # fmt: skip
+    rows["study"][(study,)] = row
+    report.made.append(f"the row of study {study}, as {name!r} ({how})")
+    if begin is not None:
+        report.set_aside = [item for item in report.set_aside if item[0] != "study" or item[1].get("id") != study]
 
 
 def _studies(found: Salvage, table: str) -> set[int]:

@@ -56,14 +56,16 @@ CREATE TABLE trial (
     attempt INTEGER NOT NULL DEFAULT 1, -- 0: it is queued
     owner INTEGER,            -- the token of the member that works on it (0: one from before there were any)
     writer INTEGER,           -- the token of the member that changed this row last
+    due REAL,                 -- when it was opened, less 60 s for each unit of priority: the order while nobody has it
     PRIMARY KEY (study, number)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX trial_open ON trial (study, owner, number) WHERE status < 2;
+CREATE INDEX trial_queued ON trial (study, due, number) WHERE status < 2 AND owner IS NULL;
 CREATE INDEX trial_version ON trial (study, version);
 CREATE INDEX trial_digest ON trial (digest, study);
 
--- The history; nothing in it is ever changed.
+-- The history; nothing in it is ever changed. Line 0 says what the study's own row does.
 CREATE TABLE log (
     study INTEGER NOT NULL REFERENCES study (id),
     sequence INTEGER NOT NULL,

@@ -76,10 +76,12 @@ CREATE TABLE trial (
     attempt bigint NOT NULL DEFAULT 1, -- 0: it is queued
     owner bigint, -- the token of the member that works on it
     writer bigint, -- the token of the member that changed this row last
+    due double precision, -- when it was opened, less 60 s for each unit of priority: the order while nobody has it
     PRIMARY KEY (study, number)
 );
 
 CREATE INDEX trial_open ON trial (study, owner, number) WHERE status < 2;
+CREATE INDEX trial_queued ON trial (study, due, number) WHERE status < 2 AND owner IS NULL;
 CREATE INDEX trial_version ON trial (study, version);
 CREATE INDEX trial_digest ON trial (digest, study);
 

@@ -39,13 +39,23 @@ from ...core.store import (
 from . import _claims
 from ._answers import end
 from ._books import Books, Counter, every, one
-from ._common import check_claim, check_lease, check_lengths, renumbered, respec_line, stale, stamp, unknown_study
+from ._common import (
+    check_claim,
+    check_lease,
+    check_lengths,
+    due_of,
+    renumbered,
+    respec_line,
+    stale,
+    stamp,
+    unknown_study,
+)
 from ._database import Database
 from ._members import LEASE_S, Members
 from ._rows import (
     Point,
+    entry_of,
     from_json,
-    log_crc,
     no_collection,
     place,
     points_of,
@@ -53,6 +63,8 @@ from ._rows import (
     result_rows,
     retracted_crc,
     snapshot_crc,
+    snapshot_of,
+    spec_line,
     state_crc,
     study_crc,
     to_json,
@@ -94,6 +106,7 @@ class SQLiteStore(Store):
         self._books = Books(self._database.path)
         self._members = Members(self._books, self._database.path, lease_s, clock)
         self._sql = self._books.sql
+        self._now = clock or time.time
 
     @property
     def path(self) -> Path:
@@ -116,7 +129,8 @@ class SQLiteStore(Store):
                 connection.execute(self._sql["add_study"], (name, text, fingerprint, now, crc))
                 study = connection.last_insert_rowid()
                 connection.execute(self._sql["add_counter"], Counter(study).row())
-                row = (study, name, text, fingerprint, now, 0, crc)
+                self._books.write_spec(connection, study, now, spec_line(name, text, fingerprint, 0))
+                row = one(connection, self._sql["get_study"], (study,))
         return self._books.record(row)
 
     def open(self, name: str) -> StudyRecord:
@@ -130,7 +144,7 @@ class SQLiteStore(Store):
     def names(self) -> list[str]:
         """See `Store.names`."""
         with self._database.reading() as connection:
-            return [str(row[1]) for row in connection.execute(self._sql["list_studies"])]
+            return [row[1].decode("utf-8", "replace") for row in every(connection, self._sql["list_studies"])]
 
     def delete(self, name: str) -> None:
         """See `Store.delete`. Raises StoreError if there is no such study."""
@@ -167,7 +181,7 @@ class SQLiteStore(Store):
             crc = study_crc(old.name, text, fingerprint, old.created_unixtime, revision + 1)
             connection.execute(self._sql["set_study"], (study, text, fingerprint, revision + 1, crc))
             counter.version += 1
-            self._books.write_log(connection, counter, [respec_line(old)])
+            self._books.write_log(connection, counter, [respec_line(old, spec, fingerprint)])
             self._books.keep(connection, counter)
         return StudyRecord(study, old.name, from_json(text), fingerprint, old.created_unixtime, revision + 1)
 
@@ -252,7 +266,7 @@ class SQLiteStore(Store):
                 counter.version += 1
                 version, token = counter.version, member.token if member is not None else None
                 attempt = 0 if member is None else 1
-                state = state_crc(token, attempt)
+                state, due = state_crc(token, attempt), due_of(opening, self._now())
                 base = place(study, 0)
                 connection.executemany(
                     self._sql["open_trial"],
@@ -267,6 +281,7 @@ class SQLiteStore(Store):
                             state,
                             attempt,
                             token,
+                            due,
                         )
                         for i, (name, text) in enumerate(points)
                     ),
@@ -412,9 +427,10 @@ class SQLiteStore(Store):
 
     # --- log and snapshots ----------------------------------------------------------------------------------------
 
-    def log(self, study: int, entries: Sequence[Entry]) -> int:
+    def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
         """See `Store.log`."""
         with self._database.writing(durable=False) as connection:
+            self._members.must_hold_place(connection, member)
             counter = self._books.counter(connection, study)
             written = self._books.write_log(connection, counter, entries)
             self._books.keep(connection, counter)
@@ -427,18 +443,22 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             rows = every(connection, self._sql["list_entries"], (study, after, wanted, by))
         found = []
-        for sequence, kind, moment, body, about, crc in rows:
-            if log_crc(study, sequence, kind, moment, body, about) == crc:
-                found.append(Entry(kind, from_json(body), moment, sequence, about))
+        for row in rows:
+            entry = entry_of(study, row)
+            if entry is not None:
+                found.append(entry)
             else:
-                self._books.warn(study, f"log line {sequence}")
+                self._books.warn(study, f"log line {row[0]}")
         return found
 
-    def snapshot(self, study: int, body: dict[str, Any], sequence: int, by: int = 0) -> None:
+    def snapshot(
+        self, study: int, body: dict[str, Any], sequence: int, by: int = 0, member: Member | None = None
+    ) -> None:
         """See `Store.snapshot`. body: plain data (`thalweg.core.plain`). A newer one is never replaced by an older."""
         text = to_json(body, "the snapshot")
         with self._database.writing(durable=False) as connection:
             self._books.counter(connection, study)
+            self._members.must_hold_place(connection, member)
             row = (study, by, sequence, text, snapshot_crc(study, by, sequence, text))
             connection.execute(self._sql["keep_snapshot"], row)
 
@@ -448,11 +468,10 @@ class SQLiteStore(Store):
             row = one(connection, self._sql["get_snapshot"], (study, by))
         if row is None:
             return None
-        sequence, text, crc = row
-        if snapshot_crc(study, by, sequence, text) != crc:
+        kept = snapshot_of(study, by, row)
+        if kept is None:
             self._books.warn(study, "the snapshot")
-            return None
-        return from_json(text), sequence
+        return kept
 
     def close(self) -> None:
         """See `Store.close`. A store that cannot write any more still frees its locks: its members are dead then."""
