@@ -421,3 +421,22 @@ def test_ordered_runs_take_queued_points_at_their_beginning_and_end(store):
 
     whole = run("whole", False)
     assert run("more", True) == whole[:29]  # the further point has taken a place, and waited
+
+
+def test_a_process_whose_place_was_taken_goes_on_in_another(store, monkeypatch):
+    with study(store, strategy="de") as one:
+        asked = one.ask(3)
+        crew, dead = one.session.crew, one.session.crew.member
+        one.store.leave(dead)  # as if it had been out of reach, and thought dead
+        with study(store, strategy="de") as other:
+            (same, *_) = other.ask(3)
+            assert other.session.crew.ordinal == 0
+            assert same.number == asked[0].number
+            other.tell(same, 7.0)
+            further = one.ask(2)
+            assert crew.ordinal == 1
+            one.tell(asked, [bowl(t.params) for t in asked])  # the first came too late, the others not
+            one.tell(further, [bowl(t.params) for t in further])
+            assert {t.number: t.value for t in one.trials}[same.number] == 7.0
+            assert len(one.trials) == 5
+        assert one.run(bowl, max_evals=30).evaluations == 30

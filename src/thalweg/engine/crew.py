@@ -6,30 +6,33 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ..core.batch import FOREIGN, Status
-from ..core.errors import Displaced, StoreError
-from ..core.store import Member, Store, StoredTrial
+from ..core.errors import Displaced, OutOfOrder, StoreError
+from ..core.store import Member, Store
 from .chunk import Chunk
 from .replicates import tails
 from .rows import chunk_of
 
 if TYPE_CHECKING:
+    from ..core.stored import StoredTrial
     from .session import Session
+
+T = TypeVar("T")
 
 LOOK_S = 0.02
 """Seconds between two looks at what others have done, at least."""
 CLAIM_S = 0.25
 """Seconds between two searches for trials that nobody alive works on."""
 LOSSES = 5
-"""So often a trial may be lost with its process before it is given up. The first loss may be that of a whole queue; after
-that a trial is claimed alone, so what is lost again and again was running."""
+"""So often a trial may be lost with its process before it is given up. The first loss may be that of a whole queue;
+after that a trial is claimed alone, so what is lost again and again was running."""
 BY_HAND = "by hand"
 REVISED = "the space of the study was changed: load it again"
 
@@ -57,6 +60,8 @@ class Crew:
         self._look_at = self._claim_at = 0.0
         self._held: list[tuple[Member, _Heart]] = []
         self._by_hand = self._telling = False
+        self._overtaken: dict[int, StoredTrial] = {}
+        """Trials of this process that others have claimed or answered, while it still works on them."""
         self._unheard: list[int] = []
         """Trials that ended while this process did not take part."""
 
@@ -100,6 +105,34 @@ class Crew:
                 chunk.lost = bool(chunk.numbers[0] >= 0)
             return None
         return member
+
+    def rejoin(self) -> Member:
+        """This process was out of reach for so long that another one took its place: go on in a place of its own. What
+        it has under way may have been claimed by others; its answers count if they come first."""
+        session, own = self.session, set(self.own)
+        self.leave()
+        session.taken_log()  # of a place that is somebody else's now
+        note = f"{socket.gethostname()} pid {os.getpid()}" + (f" {BY_HAND}" if self._by_hand else "")
+        self.member = self._last = session.store.join(session.study, note)
+        self._held.append((self.member, _Heart(session.store, self.member)))
+        self.own = own
+        self.renewal = self.renewal or "another process took its place meanwhile"
+        session.emit("switched", reason=self.renewal)
+        return self.member
+
+    def _still_there(self, call: Callable[[Member], T]) -> T:
+        """What `call` gives; once more in another place, if this one is somebody else's."""
+        member = self.member
+        if member is None:
+            raise OutOfOrder("this process takes no part in the study")
+        try:
+            return call(member)
+        except Displaced:
+            return call(self.rejoin())
+
+    def still_there(self, call: Callable[[Member | None], T]) -> T:
+        """The same for calls that a session without a member may make, too."""
+        return call(None) if self.member is None else self._still_there(call)
 
     def leave_with(self, owner: object) -> None:
         """Leave, at the latest, when `owner` is no more."""
@@ -145,14 +178,16 @@ class Crew:
         if standing.revision != self.revision:
             self.revision_changed, self.renewal = True, REVISED
         heard = False
-        if self.displaced and not self.renewal:
-            raise Displaced(
-                f"this process was out of reach for longer than {session.store.lease_s:g} s, and another one took its "
-                "place in the study; what it had finished is recorded. Start it again"
-            )
+        if self.displaced:
+            self.rejoin()
         if standing.version != self.version:
             trials, self.version = session.store.since(session.study, self.version, self.member)
+            self._overtaken.update((item.number, item) for item in trials if item.number in self.own)
+            trials = [item for item in trials if item.number not in self.own]
             heard = bool(trials) and self._take(trials, quiet)
+        theirs = [self._overtaken.pop(number) for number in quiet if number in self._overtaken]
+        if theirs:
+            self._take(theirs, quiet)
         spent = perf_counter() - before
         session.spans.add("store", spent)
         self._look_at = before + max(LOOK_S, 20 * spent)
@@ -161,9 +196,8 @@ class Crew:
     def _take(self, trials: Sequence[StoredTrial], quiet: Collection[int]) -> bool:
         """Put others' trials into the history; tell the strategy of those that ended."""
         session, history = self.session, self.session.history
-        news = [item for item in trials if item.number not in self.own or item.number in quiet]
-        gone = [item.number for item in news if item.status == Status.ABANDONED and not item.values]
-        rest = [item for item in news if item.status != Status.ABANDONED or item.values]
+        gone = [item.number for item in trials if item.status == Status.ABANDONED and not item.values]
+        rest = [item for item in trials if item.status != Status.ABANDONED or item.values]
         before = {item.number for item in rest if history.final_already(item.number)}
         fresh = self._load(rest)
         rest = [item for item in rest if history.has(item.number)]
@@ -182,7 +216,7 @@ class Crew:
         elif ended:
             self._unheard += ended
             self._best(ended)
-        return bool(news)
+        return True
 
     def _best(self, numbers: list[int]) -> None:
         session = self.session
@@ -206,7 +240,7 @@ class Crew:
         if self.member is None or limit < 1 or (not force and before < self._claim_at):
             return []
         session = self.session
-        trials = session.store.claim(self.member, limit, None, LOSSES)
+        trials = self._still_there(lambda member: session.store.claim(member, limit, None, LOSSES))
         self._claim_at = perf_counter() + (CLAIM_S if not trials else 0.0)
         session.spans.add("store", perf_counter() - before)
         if not trials:
@@ -234,7 +268,7 @@ class Crew:
         if self.member is None:
             return chunk
         number = int(chunk.numbers[0])
-        got = self.session.store.claim(self.member, 1, [number], LOSSES)
+        got = self._still_there(lambda member: self.session.store.claim(member, 1, [number], LOSSES))
         if got:
             self.own.add(number)
             chunk.attempt, chunk.lost = max(got[0].attempt, 1), False

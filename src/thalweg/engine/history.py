@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from ..core.batch import FOREIGN, Bytes8, Floats, Ints, Mask, Status
 from ..core.errors import SpaceError
 from ..core.evaluator import Outcomes
 from ..core.space import Space
-from ..core.store import StoredTrial
 from ..core.trial import Trial
+
+if TYPE_CHECKING:
+    from ..core.stored import StoredTrial
 
 _FIRST = 256
 _FEW = 32  # so few are compared faster as a list

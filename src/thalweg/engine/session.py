@@ -191,8 +191,9 @@ class Session:
         opening = self.opening(chunk)
         crew = self.crew
         unique = crew.member is not None and self.deterministic and (crew.several or self.space.size is not None)
-        first, count, taken = self.store.open_trials(
-            self.study, opening, budget, self.taken_log(), crew.member, unique
+        log = self.taken_log()
+        first, count, taken = crew.still_there(
+            lambda member: self.store.open_trials(self.study, opening, budget, log, member, unique)
         )
         after = perf_counter()
         self.spans.add("store", after - before)
@@ -317,7 +318,7 @@ class Session:
     # --- land -----------------------------------------------------------------------------------------------------
 
     def record(self, chunk: Chunk, outcomes: Outcomes) -> None:
-        """Write ended rows (as many as `outcomes` has) to history and store."""
+        """Write ended rows to history and store."""
         before = perf_counter()
         numbers = chunk.numbers
         spent = total(outcomes.seconds)
