@@ -28,7 +28,10 @@ def cost_at(trace: np.ndarray, count: int) -> float:
 
 
 def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
-    """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces."""
+    """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces.
+
+    tag: one, or several with commas; a solver's figures are those of the first that has any.
+    """
     found: dict[str, dict[tuple[int, int], float]] = {}
     homes = [home for own in tag.split(",") for home in sorted(TRACES.glob(f"*@{own}"))]
     for home in homes:
@@ -38,7 +41,8 @@ def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
             if path.exists():
                 with np.load(path) as data:
                     trace = data["trace"]
-                found.setdefault(solver, {}).update({(task.dimension, n): cost_at(trace, n) for n in COUNTS})
+                for n in COUNTS:
+                    found.setdefault(solver, {}).setdefault((task.dimension, n), cost_at(trace, n))
     if not found:
         return []
     columns = [(d, n) for d in dimensions for n in COUNTS]

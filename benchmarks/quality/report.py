@@ -22,6 +22,7 @@ from .pictures import curves
 from .references import References
 from .running import TRACES
 from .statistics import against_random, best_pair, mean_ranks, ratio_interval, wins
+from .suggestions import suggestion_lines
 from .tasks import PRACTICAL, tasks_of
 from .weight import weight_table
 
@@ -50,6 +51,7 @@ class Plan:
     """A class of problems: which tasks, which budgets, and what is said about it.
 
     instances: those of the page. No constant was chosen by COCO's instances from 4 on.
+    functions: numbers of COCO's functions or of the suite's problems; none: all.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Plan:
     ats: tuple[int, ...]
     words: str
     instances: tuple[int, ...] = (1,)
+    functions: tuple[int, ...] = ()
 
 
 PLANS = (
@@ -100,13 +103,48 @@ PLANS = (
     Plan("bbob-5d", "bbob", (5,), 100, (10, 20, 50, 100), "The same, 5 dimensions alone.", (4, 5, 6)),
     Plan("bbob-10d", "bbob", (10,), 100, (10, 20, 50, 100), "The same, 10 dimensions alone.", (4, 5, 6)),
     Plan("bbob-mixint", "bbob-mixint", (5, 10), 30, (10, 20, 30), "COCO's 24 mixed-integer functions.", (4,)),
+    Plan(
+        "bbob-5d-20d",
+        "bbob",
+        (5,),
+        20,
+        (5, 10, 20),
+        "Few evaluations, 5 dimensions: runs of their own at 20d, with rivals too slow for more.",
+        (4,),
+    ),
+    Plan(
+        "bbob-5d-20d-eight",
+        "bbob",
+        (5,),
+        20,
+        (5, 10, 20),
+        "Every third of these functions, with the slowest rivals.",
+        (4,),
+        tuple(range(1, 25, 3)),
+    ),
+    Plan(
+        "practical-20d",
+        "practical",
+        (),
+        20,
+        (5, 10, 20),
+        "The practical problems in runs of their own at 20d, with rivals too slow for more.",
+    ),
+    Plan(
+        "conditional-50d",
+        "conditional",
+        (),
+        50,
+        (10, 20, 50),
+        "The conditional problems at 50d, with rivals too slow for more.",
+    ),
 )
 
 
 def gather(plan: Plan, seeds: list[int], tag: str) -> tuple[Class, dict[str, int]]:
     """(the class of all complete solvers, {solver left out: runs that it has}); tags: the first that has them."""
     references = References()
-    functions = list(range(1, 25 if plan.suite not in PRACTICAL else 100))
+    functions = list(plan.functions or range(1, 25 if plan.suite not in PRACTICAL else 100))
     keys: list[Key] = [
         (task, seed)
         for task in tasks_of(plan.suite, functions, list(plan.dimensions), list(plan.instances))
@@ -275,6 +313,7 @@ def write(seeds: list[int], tag: str, command: str) -> Path:
             *found,
             "",
         ]
+    lines += suggestion_lines()
     if found := weight_table():
         lines += [
             "## What a package weighs",

@@ -1,4 +1,4 @@
-"""Adapters of rivals with environments of their own (see `environments`): Nevergrad, rustuna, Ax, SMAC, HEBO."""
+"""Adapters of rivals with environments of their own: Nevergrad, rustuna, Ax, BoTorch, SMAC, HEBO."""
 
 from __future__ import annotations
 
@@ -132,14 +132,62 @@ def _ax(problem: Watched, seed: int) -> None:
             client.complete_trial(trial_index=index, raw_data={"value": (_value(problem, params), 0.0)})
 
 
+@rival("botorch", group="torch")
+def _botorch(problem: Watched, seed: int) -> None:
+    """A single-task process and LogEI after 2 (d + 1) Sobol points; settings of BoTorch's own first example."""
+    import torch  # type: ignore[import-not-found]
+    from botorch.utils.sampling import draw_sobol_samples  # type: ignore[import-not-found]
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    d = len(problem.lower)
+    box = torch.stack([torch.zeros(d), torch.ones(d)]).double()
+
+    def evaluate(points: Any) -> Any:
+        rows = problem.lower + points.numpy() * (problem.upper - problem.lower)
+        return torch.tensor([[-problem(row)] for row in rows]).double()
+
+    x = draw_sobol_samples(box, n=2 * (d + 1), q=1, seed=seed).squeeze(1)
+    y = evaluate(x)
+    while True:
+        point = botorch_suggestion(x, y, box)
+        x, y = torch.cat([x, point]), torch.cat([y, evaluate(point)])
+
+
+def botorch_suggestion(x: Any, y: Any, box: Any) -> Any:
+    """The next point (1, d) in the unit box; x (n, d), y (n, 1) to be maximised, box (2, d): doubles."""
+    from botorch.acquisition import LogExpectedImprovement  # type: ignore[import-not-found]
+    from botorch.fit import fit_gpytorch_mll  # type: ignore[import-not-found]
+    from botorch.models import SingleTaskGP  # type: ignore[import-not-found]
+    from botorch.models.transforms.outcome import Standardize  # type: ignore[import-not-found]
+    from botorch.optim import optimize_acqf  # type: ignore[import-not-found]
+    from gpytorch.mlls import ExactMarginalLogLikelihood  # type: ignore[import-not-found]
+
+    model = SingleTaskGP(x, y, outcome_transform=Standardize(1))
+    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    gain = LogExpectedImprovement(model, best_f=y.max())
+    return optimize_acqf(gain, bounds=box, q=1, num_restarts=5, raw_samples=20)[0]
+
+
 @rival("smac_bb", group="smac")
-def _smac(problem: Watched, seed: int) -> None:
-    """SMAC's black-box facade (a Gaussian process), conditions as ConfigSpace has them."""
+def _smac_bb(problem: Watched, seed: int) -> None:
+    """SMAC's black-box facade: a Gaussian process."""
+    _smac(problem, seed, "BlackBoxFacade")
+
+
+@rival("smac_hpo", group="smac")
+def _smac_hpo(problem: Watched, seed: int) -> None:
+    """SMAC's facade for tuning: a random forest."""
+    _smac(problem, seed, "HyperparameterOptimizationFacade")
+
+
+def _smac(problem: Watched, seed: int, facade: str) -> None:
+    """Conditions as ConfigSpace has them."""
     import tempfile
     from pathlib import Path
 
     import ConfigSpace as cs  # type: ignore[import-not-found]
-    from smac import BlackBoxFacade, Scenario  # type: ignore[import-not-found]
+    import smac  # type: ignore[import-not-found]
     from smac.runhistory.dataclasses import TrialValue  # type: ignore[import-not-found]
 
     def parameter(variable: Variable) -> Any:
@@ -157,8 +205,10 @@ def _smac(problem: Watched, seed: int) -> None:
             parent, values = variable.when
             space.add(cs.InCondition(space[variable.name], space[parent], [str(value) for value in values]))
     with tempfile.TemporaryDirectory() as place:
-        scenario = Scenario(space, n_trials=problem.budget, seed=seed, output_directory=Path(place), deterministic=True)
-        search = BlackBoxFacade(scenario, lambda config, seed: 0.0, logging_level=50, overwrite=True)
+        scenario = smac.Scenario(
+            space, n_trials=problem.budget, seed=seed, output_directory=Path(place), deterministic=True
+        )
+        search = getattr(smac, facade)(scenario, lambda config, seed: 0.0, logging_level=50, overwrite=True)
         while True:
             info = search.ask()
             params = dict(info.config)
@@ -174,7 +224,7 @@ def _smac(problem: Watched, seed: int) -> None:
 @rival("hebo", group="hebo")
 def _hebo(problem: Watched, seed: int) -> None:
     """HEBO one suggestion at a time; conditional parameters are always suggested."""
-    import torch  # type: ignore[import-not-found]
+    import torch
     from hebo.design_space.design_space import DesignSpace  # type: ignore[import-not-found]
     from hebo.optimizers.hebo import HEBO  # type: ignore[import-not-found]
 
