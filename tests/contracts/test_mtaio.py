@@ -260,7 +260,7 @@ def test_a_timeout_gives_the_best_so_far():
 
 def test_no_block_is_left_out():
     """One test for each of the document's 15 blocks: whoever adds one, adds a test."""
-    found = [body for body in blocks("001", "python")]
+    found = blocks("001", "python")
     needles = [
         "# Run benchmark", "class Optimizer:", "class Parameter:", "# Numeric", "GridSearch", "RandomSearch",
         "BayesianStrategy", "class CustomStrategy", "class OptimizationResult:", "# Define dependent",

@@ -71,13 +71,30 @@ def vectorised(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         with warnings.catch_warnings():
             if all(item.size == 1 for item in arrays):  # such arrays pass for numbers, with this warning
                 warnings.simplefilter("error", DeprecationWarning)
-            return function(*given, **named), True
+            result = function(*given, **named)
+        if all(item.size == 1 for item in arrays) and not np.ndim(result) and _of_numbers(function, given, named):
+            return np.broadcast_arrays(*arrays)[0] * 0 + result, False
+        return result, True
     except (TypeError, ValueError, AttributeError, DeprecationWarning) as error:
         reason = error
     try:
         return _elementwise(function, given, named), False
     except Exception as error:
         raise error from reason
+
+
+def _of_numbers(function: Callable[..., Any], given: list[Any], named: dict[str, Any]) -> bool:
+    """Whether a function that gave a number for arrays of one element is one of numbers, or a sum and the like: two
+    elements tell."""
+
+    def twice(item: Any) -> Any:
+        return np.concatenate([item, item]) if isinstance(item, np.ndarray) and item.ndim else item
+
+    try:
+        more = function(*map(twice, given), **{name: twice(item) for name, item in named.items()})
+    except (TypeError, ValueError):
+        return True
+    return bool(np.ndim(more))
 
 
 def _array(item: Any) -> Any:

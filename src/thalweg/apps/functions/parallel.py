@@ -1,9 +1,9 @@
 """A function called on pieces of its data at once, in threads or processes: whichever a measurement says.
 
 The first piece is called here and timed. If the rest would take a few milliseconds, it is called here too: sending it
-anywhere costs more. If the first piece mostly waited (CPU time below half of its time), threads do the rest. If not, a
-round of pieces runs in threads: where they worked at the same time (NumPy, compression and hashing let others run),
-threads go on; where they took turns, as plain Python does, processes take over, if what is left is worth starting them.
+anywhere costs more. If the first piece mostly waited, threads do the rest. If not, a round of pieces runs in threads:
+where they worked at the same time (NumPy, compression and hashing let others run), threads go on; where they took
+turns, as plain Python does, processes take over, if what is left is worth starting them.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Parallel:
         self.chosen: str = backend or ""
         """What called most of the pieces last."""
         self.itemwise: bool | None = None
+        """Whether the function works item by item; None: not seen yet, with pieces of two items or more."""
         self._turns: bool | None = None  # whether threads take turns with this function
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], where: int = 0) -> Any:
@@ -99,7 +100,9 @@ class Parallel:
         run = _Run(self, data, found[1])
         try:
             results = run.results()
-            return pieces.join(results, run.sizes, self.combine)
+            joined = pieces.join(results, run.sizes, self.combine)
+            self.itemwise = self.itemwise or joined is not None
+            return joined
         except pieces.NotItemwise as reason:
             log.warning(
                 "%s is called with all of its data, in one piece: %s (give combine= to join them)",
@@ -130,8 +133,11 @@ class _Run:
     def __init__(self, owner: Parallel, data: Any, task: Callable[[Any], Task]) -> None:
         self.owner, self.data, self.task = owner, data, task
         workers, count = owner.pool.workers, len(data)
-        # a first piece to measure, smaller where there is much
+        # a first piece to measure, smaller where there is much; one of two items at least, as [sum(data)] of a single
+        # item looks like one result per item
+        unseen = owner.itemwise is None and owner.combine is None
         probe = 0 if owner.backend or self._known() else max(1, count // (16 * workers))
+        probe = max(2, probe) if unseen else probe
         rest = pieces.spans(count - probe, ROUNDS * workers)
         self.spans: list[Span] = [*([(0, probe)] if probe else []), *((a + probe, b + probe) for a, b in rest)]
         self.sizes = [stop - start for start, stop in self.spans]
@@ -147,6 +153,7 @@ class _Run:
             return self._by(owner.backend or "process", todo)
         done: list[Any] = []
         spent = busy = 0.0
+        yielded, pushed = _switches()
         while len(done) < len(todo):
             wall, cpu = perf_counter(), thread_time()
             done.append(self._here(todo[len(done)]))
@@ -161,7 +168,8 @@ class _Run:
         left = todo[len(done) :]
         if owner.pool.workers == 1:
             return done + self._by("serial", left)
-        if busy < 0.5 * spent:
+        waits, pauses = (now - before for now, before in zip(_switches(), (yielded, pushed), strict=True))
+        if busy < 0.5 * spent and waits >= max(1, pauses):  # on a busy machine a thread pauses without waiting
             return done + self._by("thread", left)
         if owner._turns is None:
             some = left[: owner.pool.workers]
@@ -256,6 +264,14 @@ class _Run:
     def _note(self, error: BaseException, span: Span) -> BaseException:
         error.add_note(f"in items {span[0]} to {span[1] - 1} of {len(self.data)}")
         return error
+
+
+def _switches() -> tuple[int, int]:
+    """How often this thread has given its CPU up, and how often it was taken away."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return used.ru_nvcsw, used.ru_nivcsw
 
 
 class _CannotSend(Exception):

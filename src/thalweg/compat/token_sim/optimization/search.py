@@ -59,6 +59,8 @@ class _Search:
         heard: list[dict[str, Any]] = self.history
 
         def measured(params: dict[str, Any]) -> float:
+            if stops:  # rows that were asked for before the callback raised
+                raise ProblemError("the callback ended the search")
             number = len(heard)
             entry: dict[str, Any] = {"parameters": dict(params), "value": None, "initial": number < initial}
             heard.append(entry)
