@@ -37,8 +37,6 @@ PAUSES = {"instant": 0, "reload": 10, "restart": 50}
 """Windows between two changes of knobs of a cost class."""
 HASTE = 0.4
 """A change of the log metric (half as much again, a third less) after which candidates are tried without A windows."""
-PATIENCE = 4
-"""Failures in a row that end the haste after a success."""
 STUCK = 50
 """Windows for which a knob that could not be turned is left alone."""
 _TABOO, _AGES = 20, 10**9
@@ -114,9 +112,9 @@ class LiveTuner:
         self._centre: Floats = np.empty(0)
         self._usual: Window | None = None
         self._level = self._offset = self._tail_offset = 0.0
-        self._held = False
+        self._held = self._recovering = self._wary = False
         self._trial: Trial | None = None
-        self._rest, self._failures, self._urgent, self._patience = 2, 0, False, PATIENCE
+        self._rest, self._failures, self._urgent, self._patience = 2, 0, False, 0
         self._turned = dict.fromkeys(PAUSES, -_AGES)
         self._stuck = dict.fromkeys(self.knobs, -_AGES)
         self._turning = asyncio.Lock()
@@ -265,6 +263,11 @@ class LiveTuner:
             self._hold(breach)
             return
         value = log_of(self._metric(window))
+        wary, self._wary = self._wary, False
+        if wary and value - self._drift.level > 3.0 * self._drift.spread:
+            return  # what was rolled back left a queue behind; if that is not it, the next window says so
+        if self._recovering:
+            self._recovered(value, window)
         change = self._drift.hear(value)
         if change:
             await self._drifted(change, value)
@@ -274,6 +277,15 @@ class LiveTuner:
         else:
             self._rest -= 1
         self._usual, self._level = window, value
+
+    def _recovered(self, value: float, window: Window) -> None:
+        """What was adopted in haste worked off a queue at first: only now it shows what it can do. What was measured
+        while the queue was there says little."""
+        usual, self._recovering = self._usual, False
+        self._offset += value - self._level
+        self._tail_offset += 0.0 if usual is None else log_of(window.p99) - log_of(usual.p99)
+        self._region.forget()
+        self._region.learn(self._centre, self._offset, self._tail_offset)
 
     def _hold(self, reason: str) -> None:
         """Change nothing now."""
@@ -298,6 +310,7 @@ class LiveTuner:
         """What is known is old."""
         self._region.widen(drifted=True)
         self._drift.reset()
+        self._recovering = False
         self._urgent, self._failures, self._rest = urgent, 0, 0 if urgent else 1
 
     async def _judge(self, window: Window, breach: str) -> None:
@@ -307,6 +320,7 @@ class LiveTuner:
             return
         if breach:
             self.tally.rolled_back += 1
+            self._wary = True
             self._count(trial, window)
             await self._end("rolled back", breach, window)
             return
@@ -340,10 +354,13 @@ class LiveTuner:
         self._trial, self._current, self._centre = None, trial.settings, trial.point
         self._usual, self._level = window, value
         # in haste: some failures after a success say that the worst is over
-        self._failures, self._rest, self._patience = 0, 0 if self._urgent else 1, PATIENCE
+        self._failures, self._rest, self._patience = 0, 1, 2 * len(self.knobs)
+        self._recovering = self._urgent and trial.gain > HASTE
         self._region.widen()
         self._drift.reset()
-        self._drift.hear(value)
+        if not self._recovering:
+            self._drift.hear(value)
+            self._rest = 0 if self._urgent else 1
         self.tally.adopted += 1
         self._report("adopted", trial, window, "")
 

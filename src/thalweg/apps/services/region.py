@@ -54,7 +54,7 @@ class Region:
         """After a success; after a change of the service, which makes all that is known old."""
         self.radius = LARGEST if drifted else min(LARGEST, 1.5 * self.radius)
         if drifted:
-            self.era += 1
+            self.forget()
             self._refused.clear()
 
     def shrink(self) -> None:
@@ -68,6 +68,10 @@ class Region:
     def learn(self, point: Floats, value: float, tail: float) -> None:
         """A measurement at `point` (D,)."""
         self._seen = [*self._seen[1 - KEPT :], Seen(np.array(point), value, tail, self.era)]
+
+    def forget(self) -> None:
+        """What is known becomes old."""
+        self.era += 1
 
     def propose(self, centre: Floats, turnable: Sequence[int], tail_limit: float) -> Floats | None:
         """A point near `centre` (D,) that moves some of the coordinates `turnable`; None: nothing is worth a try.
