@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from ...core.batch import Floats, Mask
+from ...core.batch import Floats
 from ...core.errors import OutOfOrder, ProblemError
-from ...core.space import Space
 from ...core.store import Store
 from .audit import Audit
 from .drift import Drift
 from .guard import Guard
-from .knob import COSTS, Knob, checked, same
+from .knob import Knob
+from .panel import Panel
 from .region import SMALLEST, Region, log_of
 from .trial import Trial, Verdict
 from .window import Metric, Window, metric_of
@@ -96,15 +96,13 @@ class LiveTuner:
             raise ProblemError(f"slices: a whole number >= 1 is expected, got {slices!r}")
         if not 0 < min_gain < 1:
             raise ProblemError(f"min_gain: a share between 0 and 1 is expected, got {min_gain!r}")
-        self.knobs = checked(knobs, deny)
-        self.space = Space({knob.name: knob.parameter for knob in self.knobs.values()})
+        self._panel = Panel(knobs, deny, settle)
+        self.knobs, self.space = self._panel.knobs, self._panel.space
         self.guard = guard or Guard()
         self.tally = Tally()
-        self._measure, self._settle, self._approve = measure, settle, approve
+        self._measure, self._approve = measure, approve
         self._metric, self._slices, self._min_gain = metric_of(metric), slices, min_gain
-        self._region = Region(
-            self.space, np.array([knob.max_step for knob in self.knobs.values()]), self._reachable, seed
-        )
+        self._region = Region(self.space, self._panel.reach, self._panel.reachable, seed)
         self._drift = Drift()
         self._audit = Audit(self.space, metric if isinstance(metric, str) else "metric", store, name)
         self._first: dict[str, Any] = {}
@@ -117,7 +115,6 @@ class LiveTuner:
         self._rest, self._failures, self._urgent, self._patience = 2, 0, False, 0
         self._turned = dict.fromkeys(PAUSES, -_AGES)
         self._stuck = dict.fromkeys(self.knobs, -_AGES)
-        self._turning = asyncio.Lock()
         self._killed: asyncio.Event | None = None
         self._dead = ""
 
@@ -156,11 +153,8 @@ class LiveTuner:
         if self._killed is not None:
             self._killed.set()
         self._trial = None
-        async with self._turning:  # a change that is under way ends first
-            self._current = dict(self._first)
-            for name, value in self._first.items():
-                if not same(value, await self.knobs[name].get()):
-                    await self.knobs[name].set(value)
+        self._current = dict(self._first)
+        await self._panel.force(self._first)
         self._audit.note("killed", reason=reason, settings=self._current)
 
     def close(self) -> None:
@@ -200,23 +194,23 @@ class LiveTuner:
 
     async def _begin(self) -> None:
         self._end_of_life()
-        self._first = {name: await knob.get() for name, knob in self.knobs.items()}
+        self._first = await self._panel.read()
         self._current = dict(self._first)
-        self._centre = self._point(self._first)
-        self._audit.note("started", settings=self._labels(self._first))
+        self._centre = self._panel.point(self._first)
+        self._audit.note("started", settings=self._panel.labels(self._first))
 
     async def _notice_others(self) -> None:
         """Somebody else may have changed a knob: that is in use now, and what was being tried is over."""
         wanted = self._trial.settings if self._trial is not None and self._trial.applied else self._current
-        found = {name: await knob.get() for name, knob in self.knobs.items()}
-        changed = [name for name in found if not same(found[name], wanted[name])]
+        found = await self._panel.read()
+        changed = self._panel.differing(found, wanted)
         if not changed:
             return
         self._trial = None
         self._current = self._current | {name: found[name] for name in changed}
-        await self._apply(self._current, found)
-        self._centre = self._point(self._current)
-        self._audit.note("changed by somebody else", knobs=changed, settings=self._labels(self._current))
+        await self._panel.apply(self._current, found)
+        self._centre = self._panel.point(self._current)
+        self._audit.note("changed by somebody else", knobs=changed, settings=self._panel.labels(self._current))
         self._renew(urgent=False)
 
     async def _window(self, candidate: bool) -> tuple[Window | None, str]:
@@ -375,15 +369,16 @@ class LiveTuner:
         self._failures += 1
         if self._urgent and self._failures >= self._patience:
             self._urgent, self._failures = False, 1
-            self._audit.note("no longer urgent", settings=self._labels(self._current))
-        if not self._urgent:
+            self._audit.note("no longer urgent", settings=self._panel.labels(self._current))
+        if event == "rolled back" or not self._urgent:
             self._region.shrink()
+        if not self._urgent:
             self._rest = RESTS[min(self._failures, len(RESTS)) - 1]
         self._report(event, trial, window, why)
 
     def _report(self, event: str, trial: Trial, window: Window | None, why: str) -> None:
         gain = trial.gain if trial.gains else 0.0
-        self._audit.note(event, settings=self._labels(trial.settings), gain=gain, pairs=len(trial.gains), why=why,
+        self._audit.note(event, settings=self._panel.labels(trial.settings), gain=gain, pairs=len(trial.gains), why=why,
                          window=self.tally.windows)  # fmt: skip
         value = self._metric(window) if window is not None else math.nan
         if window is not None and math.isfinite(value):
@@ -403,12 +398,11 @@ class LiveTuner:
             self._rest = RESTS[-1]
             self._region.radius = SMALLEST
             return
-        settings = self._params(point)
-        moved = [name for name in self.knobs if not same(settings[name], self._current[name])]
-        cost = max((self.knobs[name].cost for name in moved), key=COSTS.index)
+        settings = self._panel.params(point)
+        cost = self._panel.cost(self._panel.differing(settings, self._current))
         change = Change(dict(self._current), settings, cost)
         if not await self._allowed(change):
-            self._audit.note("denied", settings=self._labels(settings), cost=cost)
+            self._audit.note("denied", settings=self._panel.labels(settings), cost=cost)
             self._region.refuse(point, 10**6)
             self._rest = 1
             return
@@ -431,28 +425,19 @@ class LiveTuner:
             and (knob.cost != "restart" or self._approve is not None)
         ]
 
-    def _reachable(self, centre: Floats, points: Floats) -> Mask:
-        here = self._params(centre)
-        there = [self._params(point) for point in points]
-        return np.array(
-            [
-                all(knob.share(here[name], to[name]) <= knob.max_step for name, knob in self.knobs.items())
-                for to in there
-            ],
-            dtype=bool,
-        )
-
     # --- turning --------------------------------------------------------------------------------------------------
 
     async def _try(self, trial: Trial) -> bool:
         """Apply the candidate; where a knob refuses, everything is as before."""
         try:
             trial.applied = True
-            await self._apply(trial.settings, self._current)
+            await self._panel.apply(trial.settings, self._current)
         except Exception as error:
             self._audit.note(
-                "not applied", settings=self._labels(trial.settings), why=f"{type(error).__name__}: {error}"
+                "not applied", settings=self._panel.labels(trial.settings), why=f"{type(error).__name__}: {error}"
             )
+            if self._panel.stuck:
+                self._stuck[self._panel.stuck] = self.tally.windows
             await self._restore(trial)
             self._region.refuse(trial.point, _TABOO)
             self._rest = 1
@@ -461,47 +446,9 @@ class LiveTuner:
         return True
 
     async def _restore(self, trial: Trial) -> None:
-        """Back to the settings in use: every knob, also if one of them cannot."""
+        """Back to the settings in use."""
         trial.applied = False
-        failures: list[Exception] = []
-        async with self._turning:
-            for name, knob in self.knobs.items():
-                if not same(trial.settings[name], self._current[name]):
-                    try:
-                        await knob.set(self._current[name])
-                    except Exception as error:
-                        failures.append(error)
-        await self._settled()
+        failures = await self._panel.restore(self._current, trial.settings)
         if failures:
             self._audit.note("not restored", why="; ".join(map(str, failures)))
             raise failures[0]
-
-    async def _apply(self, wanted: dict[str, Any], present: dict[str, Any]) -> None:
-        moved = [name for name in self.knobs if not same(wanted[name], present[name])]
-        async with self._turning:
-            for name in moved:
-                if self._dead:
-                    return
-                try:
-                    await self.knobs[name].set(wanted[name])
-                except Exception:
-                    self._stuck[name] = self.tally.windows
-                    raise
-        if moved:
-            await self._settled()
-
-    async def _settled(self) -> None:
-        if self._settle is not None:
-            given = self._settle()
-            if inspect.isawaitable(given):
-                await given
-
-    def _point(self, params: dict[str, Any]) -> Floats:
-        return np.asarray(self.space.encode(self.space.from_params([params]))[0])
-
-    def _params(self, point: Floats) -> dict[str, Any]:
-        _, reals, active = self.space.resolve(point[None])
-        return dict(self.space.to_params(reals, active)[0])
-
-    def _labels(self, params: dict[str, Any]) -> dict[str, Any]:
-        return dict(self.space.to_labels(self.space.from_params([params]))[0])
