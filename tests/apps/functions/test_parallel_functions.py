@@ -232,3 +232,12 @@ def test_a_closed_pool_starts_again():
     assert not pool.crew.running
     assert call(doubled, pool, [1, 2, 3], backend="thread") == [2, 4, 6]
     pool.close()
+
+
+@pytest.mark.parametrize("backend", [None, *BACKENDS])
+def test_map_is_like_the_built_in_one(backend, pool):
+    assert pool.map(pow, range(9), iter([2, 3, 4]), backend=backend) == [0, 1, 16]
+    assert pool.map(str, [], backend=backend) == []
+    assert pool.map(lambda item: None, range(5), backend=backend) == [None] * 5
+    with pytest.raises(ZeroDivisionError):
+        pool.map(lambda item: 1 / item, range(3), backend=backend)
