@@ -246,14 +246,19 @@ class Space:
         found = 0
         for name, block in self.blocks:
             parameter = self.parameters[name]
-            rows = [row for row, item in enumerate(given) if name in item]
-            found += len(rows)
-            if rows:
+            rows: Any = slice(None)
+            try:
+                labels = [item[name] for item in given]
+            except KeyError:
+                rows = [row for row, item in enumerate(given) if name in item]
+                labels = [given[row][name] for row in rows]
+            found += len(labels)
+            if labels:
                 try:
-                    reals[rows, block] = parameter.from_labels([given[row][name] for row in rows])
+                    reals[rows, block] = parameter.from_labels(labels)
                 except SpaceError as error:
                     raise SpaceError(f"parameter {name!r}: {error}") from None
-            if len(rows) < len(given) and parameter.width and parameter.when is None:
+            if len(labels) < len(given) and parameter.width and parameter.when is None:
                 self._refuse_missing(name, next(item for item in given if name not in item))
         if found < sum(map(len, given)):
             for item in given:

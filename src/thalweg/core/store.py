@@ -15,10 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .batch import Bytes8, Floats, Ints, Mask
 from .space import Space
+
+if TYPE_CHECKING:
+    from .stored import StoredTrial
 
 PRIORITY_S = 60.0
 """Seconds of waiting that one unit of priority is worth. Trials that nobody works on are claimed by the time at which
@@ -153,28 +156,12 @@ class Finishing:
         return len(self.numbers)
 
 
-@dataclass(slots=True)
-class StoredTrial:
-    """A trial as a store gives it back: params by label (JSON), values minimised (NaN where none)."""
+def __getattr__(name: str) -> Any:
+    if name == "StoredTrial":  # msgspec is loaded where there is a store
+        from .stored import StoredTrial
 
-    number: int
-    ticket: int
-    params: dict[str, Any]
-    status: int
-    values: list[float]
-    seconds: float = float("nan")
-    violation: float = 0.0
-    components: dict[str, Any] | None = None
-    error: str = ""
-    started_unixtime: float = float("nan")
-    attempt: int = 1
-    replicate: int = 0
-    fidelity: float | None = None
-    source: str = "strategy"
-    worker: str = ""
-    by: int = 0
-    owner: int | None = None
-    """The token of the member that works on it; None: nobody does, or it is final."""
+        return StoredTrial
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Store(ABC):

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..core.batch import FOREIGN, Floats, Ints
 from ..core.evaluator import Outcomes
-from ..core.store import StoredTrial, digest
+from ..core.store import digest
 from .chunk import Chunk
 
 if TYPE_CHECKING:
+    from ..core.stored import StoredTrial
     from .session import Session
 
 Pair = tuple[int, Floats]

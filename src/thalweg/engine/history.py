@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,7 +132,8 @@ class History:
         self.reals[numbers] = reals
         width = len(self.signs)
         missing = [float("nan")] * width
-        self.values[numbers] = [item.values if len(item.values) == width else missing for item in trials]
+        values = [item.values if len(item.values) == width else missing for item in trials]
+        self.values[numbers] = np.fromiter(chain.from_iterable(values), np.float64).reshape(-1, width)
         self.statuses[numbers] = [item.status for item in trials]
         self.seconds[numbers] = [item.seconds for item in trials]
         self.started[numbers] = [item.started_unixtime for item in trials]
@@ -142,13 +144,23 @@ class History:
         self.n = max(self.n, top)
         self.opened += len(trials) - int(np.count_nonzero(self._there[numbers]))
         self._there[numbers] = True
+        for number in self.errors.keys() & {item.number for item in trials} if self.errors else ():
+            del self.errors[number]
         for item in trials:
-            self._load_rare(item)
+            if (
+                item.source != "strategy" or item.error or item.worker or item.by or item.components
+                or item.fidelity is not None
+            ):  # fmt: skip
+                self._load_rare(item)
         keys = self.space.keys(reals)
         tails = suffix(self.replicates[numbers], [item.fidelity for item in trials])
         if tails is not None:
             keys = [key + tail for key, tail in zip(keys, tails, strict=True)]
-        for key, number in zip(keys, numbers.tolist(), strict=True):
+        known = dict(zip(keys, numbers.tolist(), strict=True)) if not self.index else {}
+        if len(known) == len(keys):
+            self.index = known
+            return
+        for key, number in zip(keys, numbers.tolist(), strict=True):  # of equal keys the first one counts
             self.index.setdefault(key, number)
 
     def _fitting(self, trials: list[StoredTrial]) -> tuple[list[StoredTrial], Floats]:
@@ -177,8 +189,6 @@ class History:
             self.components[item.number] = item.components
         if item.error:
             self.errors[item.number] = item.error
-        else:
-            self.errors.pop(item.number, None)
         if item.by:
             self.by[item.number] = item.by
         if item.worker:

@@ -122,10 +122,14 @@ class Replicates:
 
     def known(self, chunk: Chunk) -> None:
         """Rows that a store gave back: groups as they were."""
-        replicates = chunk.replicates.tolist() if chunk.replicates is not None else [0] * len(chunk)
-        for key, replicate in zip(chunk.keys, replicates, strict=True):
-            base = key[: 8 * self.history.space.dimension]
-            self._times[base] = max(self._times.get(base, 0), replicate + 1)
+        width = 8 * self.history.space.dimension
+        bases = [key[:width] for key in chunk.keys]
+        if chunk.replicates is None and not self._times:
+            self._times = dict.fromkeys(bases, 1)
+        else:
+            replicates = chunk.replicates.tolist() if chunk.replicates is not None else [0] * len(chunk)
+            for base, replicate in zip(bases, replicates, strict=True):
+                self._times[base] = max(self._times.get(base, 0), replicate + 1)
         if not self.grouped:
             return
         keys = [self._group_key(chunk, row, number) for row, number in enumerate(chunk.numbers.tolist())]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.batch import FOREIGN, Floats, Ints, Status
 from ..core.errors import ThalwegError
+from ..core.pause import no_collection
 from ..core.store import Entry, Member
 from .chunk import Chunk
 from .packing import unpack
@@ -25,9 +26,9 @@ def load(session: Session, revision: int = 0) -> int:
     """Take every stored trial into the session's history; gives how many there are, unfinished ones included.
     revision: of the study's spec, as it is known here."""
     session.crew.revision = revision
-    trials, session.crew.version = session.store.since(session.study)
-    session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
-    _regroup(session)
+    with no_collection():
+        _load_trials(session)
+        _regroup(session)
     if session.groups.racing:
         for entry in session.store.entries(session.study, 0, ("again",)):
             session.groups.decided(unpack(entry.body["n"]))
@@ -36,6 +37,11 @@ def load(session: Session, revision: int = 0) -> int:
         numbers = _told(session, numbers)
     session.best = session.groups.best(numbers, None)
     return session.history.n
+
+
+def _load_trials(session: Session) -> None:
+    trials, session.crew.version = session.store.since(session.study)
+    session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
 
 
 def _told(session: Session, numbers: Ints) -> Ints:

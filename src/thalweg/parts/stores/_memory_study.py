@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...core.batch import FOREIGN, Status
-from ...core.store import Entry, Finishing, Member, Opening, StoredTrial, StudyRecord, digest
+from ...core.store import Entry, Finishing, Member, Opening, StudyRecord, digest
+from ...core.stored import StoredTrial
 from ._common import never_opened
 from ._rows import check_final, labels_of, result_bodies
 

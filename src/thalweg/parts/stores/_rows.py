@@ -7,18 +7,18 @@ JSON has no NaN and no infinities, and SQLite turns NaN into NULL: they are the 
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
 from ...core import plain
 from ...core.batch import Status
 from ...core.errors import StoreError
-from ...core.store import Entry, Finishing, Opening, StoredTrial, digest
+from ...core.store import Entry, Finishing, Opening, digest
+from ...core.stored import StoredTrial
 
 Row = tuple[int, int, bytes, int, bytes | None, int | None, int, int | None]
 """number, status, opening, its crc, result, its crc, attempt, owner: as the queries give it."""
@@ -31,7 +31,7 @@ Ended = tuple[int, int, str, int, int]
 
 _FINAL = int(Status.DONE)
 _RELEASED = int(Status.ABANDONED)
-_BULK = 1_000  # from here on a pause of the garbage collector pays
+_BLOCK = 512
 
 
 def place(study: int, number: int, status: int = 0) -> int:
@@ -272,88 +272,52 @@ def _word(value: float) -> float | str:
 
 
 @cache
-def _decoders() -> tuple[Callable[[bytes], list[Any]], Callable[[bytes], list[Any]]]:
-    """Decoders of many openings and many results at once; structs unknown to the garbage collector."""
+def _decoder() -> Callable[[bytes], list[StoredTrial]]:
+    """Decodes many trials at once; "nan" and "inf" are floats to it."""
     import msgspec
 
-    nan = float("nan")
-    opened = msgspec.defstruct(
-        "Opened",
-        [
-            ("params", dict[str, Any]),
-            ("ticket", int),
-            ("replicate", int, 0),
-            ("fidelity", float | None, None),
-            ("source", str, "strategy"),
-            ("by", int, 0),
-        ],
-        gc=False,
-    )
-    ended = msgspec.defstruct(
-        "Ended",
-        [
-            ("values", list[float]),
-            ("seconds", float, nan),
-            ("violation", float, 0.0),
-            ("components", dict[str, Any] | None, None),
-            ("error", str, ""),
-            ("started_unixtime", float, nan),
-            ("attempt", int, 0),
-            ("worker", str, ""),
-        ],
-        gc=False,
-    )
-    lax = msgspec.json.Decoder(list[ended], strict=False)  # type: ignore[valid-type]  # "nan", "inf" as floats
-    return msgspec.json.Decoder(list[opened]).decode, lax.decode  # type: ignore[valid-type]
+    return msgspec.json.Decoder(list[StoredTrial], strict=False).decode
 
 
-def trials_of(study: int, rows: Sequence[Row], damaged: Callable[[int, str], None]) -> list[StoredTrial]:
-    """The trials in `rows`, in order; a row whose crc is wrong is told to `damaged(number, what)` and left out."""
+def trials_of(study: int, rows: Iterable[Row], damaged: Callable[[int, str], None]) -> list[StoredTrial]:
+    """The trials in `rows`, in order; a row whose crc is wrong is told to `damaged(number, what)` and left out.
+
+    Block by block: what a block needs meanwhile stays in the processor's cache, which saves a third of the time.
+    """
+    trials: list[StoredTrial] = []
+    rows = iter(rows)
+    while block := list(islice(rows, _BLOCK)):
+        trials += _trials_of(study, block, damaged)
+    return trials
+
+
+def _trials_of(study: int, rows: list[Row], damaged: Callable[[int, str], None]) -> list[StoredTrial]:
     if not rows:
         return []
-    with no_collection(len(rows) >= _BULK):
-        numbers, statuses, openings, opening_crcs, results, result_crcs, attempts, owners = zip(*rows, strict=True)
-        if {*map(type, numbers), *map(type, statuses), *map(type, openings)} != {int, bytes}:
-            return trials_of(study, _typed_rows(rows, damaged), damaged)
-        base = place(study, 0)
-        places = [base + 8 * number for number in numbers]
-        whole = list(map(crc32, openings, places)) == list(opening_crcs)
-        if None in results:
-            whole = whole and all(_result_ok(row, base) for row in rows)
-            results = tuple(b'{"values":[]}' if result is None else result for result in results)
-        else:
-            ends = [start + status for start, status in zip(places, statuses, strict=True)]
-            whole = whole and min(statuses) >= _FINAL and list(map(crc32, results, ends)) == list(result_crcs)
-        if not whole:
-            return trials_of(study, _sound_rows(rows, base, damaged), damaged)
-        decode_openings, decode_results = _decoders()
-        opened = decode_openings(b"[" + b",".join(openings) + b"]")
-        text = b"[" + b",".join(results) + b"]"
-        ended = decode_results(text)
-        trials = [
-            StoredTrial(
-                number,
-                a.ticket,
-                a.params,
-                status,
-                b.values,
-                b.seconds,
-                b.violation,
-                b.components,
-                b.error,
-                b.started_unixtime,
-                b.attempt or (attempt if status < _FINAL or not b.values else 1),
-                a.replicate,
-                a.fidelity,
-                a.source,
-                b.worker,
-                a.by,
-                owner if status < _FINAL else None,  # a final row has none, and no crc would tell
-            )
-            for number, status, a, b, attempt, owner in zip(
-                numbers, statuses, opened, ended, attempts, owners, strict=True
-            )
-        ]
+    numbers, statuses, openings, opening_crcs, results, result_crcs, attempts, owners = zip(*rows, strict=True)
+    if {*map(type, numbers), *map(type, statuses), *map(type, openings)} != {int, bytes}:
+        return _trials_of(study, _typed_rows(rows, damaged), damaged)
+    base = place(study, 0)
+    places = [base + 8 * number for number in numbers]
+    whole = list(map(crc32, openings, places)) == list(opening_crcs)
+    final = None not in results
+    if final:
+        ends = [start + status for start, status in zip(places, statuses, strict=True)]
+        whole = whole and min(statuses) >= _FINAL and list(map(crc32, results, ends)) == list(result_crcs)
+        pairs = [one[:-1] + b"," + two[1:] for one, two in zip(openings, results, strict=True)]
+    else:
+        whole = whole and all(_result_ok(row, base) for row in rows)
+        pairs = [one if two is None else one[:-1] + b"," + two[1:] for one, two in zip(openings, results, strict=True)]
+    if not whole:
+        return _trials_of(study, _sound_rows(rows, base, damaged), damaged)
+    text = b"[" + b",".join(pairs) + b"]"
+    trials = _decoder()(text)
+    for trial, number, status in zip(trials, numbers, statuses, strict=True):
+        trial.number, trial.status = number, status
+    if not final:
+        for trial, status, attempt, owner in zip(trials, statuses, attempts, owners, strict=True):
+            if status < _FINAL:  # a final row has no owner, and no crc would tell
+                trial.attempt, trial.owner = attempt, owner
     if b'"~"' in text:
         for trial in trials:
             if trial.components is not None:
@@ -376,7 +340,7 @@ def sound(study: int, row: Row) -> bool:
     return crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) == row[3] and _result_ok(row, base)
 
 
-def _typed_rows(rows: Sequence[Row], damaged: Callable[[int, str], None]) -> list[Row]:
+def _typed_rows(rows: list[Row], damaged: Callable[[int, str], None]) -> list[Row]:
     """Without rows in which a damaged head makes something else of a number or a text."""
     kept = []
     for row in rows:
@@ -387,7 +351,7 @@ def _typed_rows(rows: Sequence[Row], damaged: Callable[[int, str], None]) -> lis
     return kept
 
 
-def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], None]) -> list[Row]:
+def _sound_rows(rows: list[Row], base: int, damaged: Callable[[int, str], None]) -> list[Row]:
     kept = []
     for row in rows:
         if crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) != row[3]:
@@ -397,16 +361,3 @@ def _sound_rows(rows: Sequence[Row], base: int, damaged: Callable[[int, str], No
         else:
             kept.append(row)
     return kept
-
-
-@contextmanager
-def no_collection(wanted: bool = True) -> Iterator[None]:
-    """Making 100,000 objects that all stay would have the collector look at them again and again: half of the time."""
-    pause = wanted and gc.isenabled()
-    if pause:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if pause:
-            gc.enable()

@@ -29,9 +29,9 @@ from ...core.store import (
     Opening,
     Standing,
     Store,
-    StoredTrial,
     StudyRecord,
 )
+from ...core.stored import StoredTrial
 from ._common import (
     busy,
     check_claim,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from ...core.errors import StoreError
+from ...core.pause import no_collection
 from ...core.store import (
     Entry,
     Finishing,
@@ -28,10 +29,10 @@ from ...core.store import (
     Opening,
     Standing,
     Store,
-    StoredTrial,
     StudyRecord,
     digest,
 )
+from ...core.stored import StoredTrial
 from . import _postgres_claims as claims
 from ._books import Counter
 from ._common import check_claim, check_lengths, displaced, due_of, renumbered, respec_line, stale, stamp, unknown_study
@@ -45,7 +46,6 @@ from ._postgres_verify import verify
 from ._rows import (
     entry_of,
     from_json,
-    no_collection,
     points_of,
     released_crc,
     result_rows,

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
 
 from ...core.errors import StoreError
+from ...core.pause import no_collection
 from ...core.store import (
     Entry,
     Finishing,
@@ -32,10 +33,10 @@ from ...core.store import (
     Opening,
     Standing,
     Store,
-    StoredTrial,
     StudyRecord,
     digest,
 )
+from ...core.stored import StoredTrial
 from . import _claims
 from ._answers import end
 from ._books import Books, Counter, every, one
@@ -56,7 +57,6 @@ from ._rows import (
     Point,
     entry_of,
     from_json,
-    no_collection,
     place,
     points_of,
     released_crc,
@@ -401,16 +401,15 @@ class SQLiteStore(Store):
     def since(self, study: int, version: int = 0, beside: Member | None = None) -> tuple[list[StoredTrial], int]:
         """See `Store.since`. Damaged rows are left out, with a RuntimeWarning."""
         token = beside.token if beside is not None else None
-        with no_collection():
-            with self._database.reading() as connection:
-                newest = self._books.counter(connection, study).version
-                if version >= newest:
-                    return [], newest
-                if version <= 0:
-                    rows = every(connection, self._sql["all_trials"], (study, token, False))
-                else:
-                    rows = every(connection, self._sql["changed_trials"], (study, token, version))
-            return trials_of(study, rows, self._books.damaged(study)), newest
+        with no_collection(), self._database.reading() as connection:
+            newest = self._books.counter(connection, study).version
+            if version >= newest:
+                return [], newest
+            if version <= 0:
+                rows = connection.execute(self._sql["all_trials"], (study, token, False))
+            else:
+                rows = connection.execute(self._sql["changed_trials"], (study, token, version))
+            return trials_of(study, cast("Iterable[Any]", rows), self._books.damaged(study)), newest
 
     def lookup(self, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, StoredTrial]:
         """See `Store.lookup`. A trial with values goes before one without, then the oldest; abandoned ones are no
