@@ -105,13 +105,12 @@ def solve(days: Days, bounds: Box = BOUNDS) -> tuple[Any, Any, Any]:
     found: list[tuple[Any, Any, Any]] = []
     b, n = days.close.shape
     margin = MARGIN if xp.finfo(days.close.dtype).eps < 1e-12 else MARGIN_SINGLE
-    size = n + 2 if days.close_at_eod else (n + 2) ** 2
-    per_chunk = max(1, CHUNK // size)
+    per_chunk = max(1, CHUNK // (n + 2) ** 2)
     for start in range(0, b, per_chunk):
         part = days.take(slice(start, start + per_chunk))
         h = _candidates(xp, part.high - part.high_pred, -margin, (low_h, high_h))
         low_mult = _candidates(xp, part.low - part.low_pred, margin, (low_l, high_l))
-        found.append(_best(part, h, low_mult))
+        found.append(best_pairs(part, h, low_mult))
     joined = [xp.concatenate(items) if len(items) > 1 else items[0] for items in zip(*found, strict=True)]
     return joined[0], joined[1], joined[2]
 
@@ -122,18 +121,23 @@ def pairs(days: Days, bounds: Box = BOUNDS) -> list[tuple[float, float, float]]:
     Raises:
         ProblemError: a problem has numbers that are not finite.
     """
+    return plain(days, solve(days, bounds))
+
+
+def plain(days: Days, solved: tuple[Any, Any, Any]) -> list[tuple[float, float, float]]:
+    """What a solver gave, (b,) each, as numbers. Raises as `pairs` does."""
     xp = days.tools
     given = (days.close, days.high, days.low, days.high_pred, days.low_pred, days.long, days.short)
     total = sum(item.sum(-1) for item in given)  # finite where all of them are (they are returns, none is near 1e308)
-    rows = xp.stack([*solve(days, bounds), total], -1).tolist()
+    rows = xp.stack([*solved, total], -1).tolist()
     for i, row in enumerate(rows):
         if not math.isfinite(row[3]):
             raise ProblemError(f"multipliers: problem {i} has values that are not finite; leave such days out")
     return [(h, low_mult, profit) for h, low_mult, profit, _ in rows]
 
 
-def _best(days: Days, h: Any, low_mult: Any) -> tuple[Any, Any, Any]:
-    """The best of all pairs of candidates (b, m) and (b, m)."""
+def best_pairs(days: Days, h: Any, low_mult: Any) -> tuple[Any, Any, Any]:
+    """(h, l, profit), (b,) each: the best of all pairs of candidates h (b, m) and low_mult (b, k)."""
     xp = days.tools
     rows = xp.arange(len(h))
     by_l, by_h, entered, sold, shorted, bought = _terms(days, h, low_mult)

@@ -2,7 +2,8 @@
 
 A call is solved exactly ("exact"). Where that fails, and for objectives that are mere functions, DIRECT searches
 ("direct"), and where that fails differential evolution ("de"); every step down is logged with its reason to the logger
-"thalweg.market". MARKETSIM_USE_DIRECT_OPTIMIZER=0 asks for differential evolution at once.
+"thalweg.market". MARKETSIM_USE_DIRECT_OPTIMIZER=0 asks for differential evolution at once, and
+MARKETSIM_USE_TORCH_GRID=1 for grids that close in before anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from ...core.batch import Floats, Ints
 from ...core.errors import ProblemError
 from . import flags
-from .multipliers import BOUNDS, Box, Days, check_bounds, pairs, profits
+from .closing_grid import search_grids
+from .multipliers import BOUNDS, Box, Days, check_bounds, pairs, plain, profits
 
 log = logging.getLogger("thalweg.market")
 Triple = tuple[float, float, float]
@@ -205,6 +207,10 @@ def _exact(days: Days, bounds: Box, _: dict[str, Any]) -> list[Triple]:
     return pairs(days, bounds)
 
 
+def _grid(days: Days, bounds: Box, _: dict[str, Any]) -> list[Triple]:
+    return plain(days, search_grids(days, bounds, flags.grids()))
+
+
 def _direct(days: Days, bounds: Box, how: dict[str, Any]) -> list[Triple]:
     """DIRECT on each problem, vectorised."""
     from ...engine.optimize import minimize
@@ -267,9 +273,12 @@ def _chain(days: Days, bounds: Box, how: dict[str, Any]) -> list[Triple]:
     """The first solver that gives an answer; errors of the call itself are raised."""
     bounds = check_bounds(bounds)
     names = list(SOLVERS) if flags.use_direct() else list(SOLVERS)[2:]
+    solvers = SOLVERS
+    if flags.use_grid():
+        names, solvers = ["grid", *names], SOLVERS | {"grid": _grid}
     for name in names[:-1]:
         try:
-            return SOLVERS[name](days, bounds, how)
+            return solvers[name](days, bounds, how)
         except ProblemError:
             raise
         except Exception as error:  # out of memory, a device that fails: the next solver needs less

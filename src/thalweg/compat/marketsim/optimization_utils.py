@@ -2,10 +2,10 @@
 
 MARKETSIM_USE_DIRECT_OPTIMIZER (on)   0: differential evolution instead of the exact solver and DIRECT
 MARKETSIM_FAST_OPTIMIZE (off)         a fifth of the evaluations where a search has a budget
-MARKETSIM_USE_TORCH_GRID (off)        accepted; see below
+MARKETSIM_USE_TORCH_GRID (off)        grids that close in, and a polish, instead of the exact solver; their settings:
+MARKETSIM_TORCH_GRID_STEPS (33,17,9), MARKETSIM_TORCH_GRID_SHRINK (0.6), MARKETSIM_TORCH_GRID_MIN_WINDOW (1e-4)
 
-The multipliers are found exactly, in less time than any of the searches takes (see
-`thalweg.apps.market_backtest.multipliers`), so a grid that closes in on them, and its polish, have nothing left to do.
+The multipliers are found exactly, in less time than a search takes (see `thalweg.apps.market_backtest.multipliers`).
 Where the exact solver fails, DIRECT and then differential evolution search; the reason is logged to "thalweg.market".
 """
 
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
     if name == "_FAST_OPTIMIZE":
         return flags.fast_optimize()
     if name == "_USE_TORCH_GRID":
-        return flags.flag("MARKETSIM_USE_TORCH_GRID", False)
+        return flags.use_grid()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
