@@ -9,7 +9,9 @@ import pytest
 from _doubles import answer
 
 from thalweg.core import plain
+from thalweg.core.batch import Answers
 from thalweg.core.choices import Choice, Permutation
+from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Integer
 from thalweg.core.problem import Objective, Problem
 from thalweg.core.space import Space
@@ -56,6 +58,50 @@ def test_several_objectives_get_a_front():
     auto.start(problem, 0, 100)
     assert auto.plan[1][0][0] == "bayesian_pareto"
     assert "2 objectives" in auto.explain()
+
+
+@pytest.mark.parametrize(
+    ("space", "objectives"),
+    [
+        ([(0.0, 1.0)] * 6, 1),
+        ([(0.0, 1.0)] * 40, 1),
+        ([(0.0, 1.0)] * 5, 2),
+        ([(0.0, 1.0)] * 5, 4),
+        ({"x": (0.0, 1.0), "n": Integer(1, 90), "kind": Choice(["a", "b", "c"])}, 1),
+        ({"order": Permutation([str(i) for i in range(9)])}, 1),
+    ],
+)
+@pytest.mark.parametrize(("seconds", "free"), [(2e-5, 0.5), (5e-3, 1.25), (0.02, 2.0)])
+def test_thinking_stays_below_its_share_in_every_plan(space, objectives, seconds, free):
+    problem = Problem(Space(space), tuple(Objective(f"f{i}") for i in range(objectives)))
+    auto, rows = Auto(), 120 if objectives == 1 else 80
+    auto.start(problem, 3, rows)
+    for _ in range(rows):
+        asked = auto.ask(1)
+        points = np.array(asked.points)
+        values = ((points[:, None] - np.linspace(0.2, 0.8, objectives)[:, None]) ** 2).sum(axis=2)
+        done = np.full(len(asked), 2, np.int8)
+        auto.tell(Answers(asked.tickets, points, values, done, seconds=np.full(len(asked), seconds)))
+    hybrid = auto.child
+    thought = sum(cost * rows for cost, rows in zip(hybrid.costs, hybrid.played, strict=True))
+    assert thought <= free + 0.1 * rows * seconds + 1e-9
+    assert hybrid.played[0] > 5
+
+
+def test_models_of_more_objectives_and_parameters_cost_more():
+    def costs(dimension, objectives):
+        names = tuple(Objective(f"f{i}") for i in range(objectives))
+        _, _, plan = Auto.choose(Facts.of(Problem(Space([(0.0, 1.0)] * dimension), names), 1000))
+        return plan[2]["costs"]
+
+    assert costs(5, 4)[0] == 2 * costs(5, 2)[0]
+    assert costs(40, 1)[1] > 10 * costs(20, 1)[1]
+
+
+def test_bad_options_are_refused():
+    for options in ({"overhead": -0.1}, {"least": -1.0}, {"allowance": float("nan")}):
+        with pytest.raises(StrategyError, match="at least 0"):
+            Auto(**options)
 
 
 def test_the_facts_are_said_in_words():

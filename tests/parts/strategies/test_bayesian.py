@@ -162,6 +162,23 @@ def test_the_first_points():
     np.testing.assert_allclose(strategy.ask(1).points[0], [0.2, 0.25])
 
 
+def test_its_stride_is_what_waits_for_no_answers():
+    space = Space({"x": Float(0.0, 1.0), "n": Integer(0, 30), "kind": Choice(["a", "b", "c"])})
+    one, block = Bayesian(), Bayesian()
+    for strategy in (one, block):
+        strategy.start(Problem(space), 5)
+    count = block.stride
+    rows = block.ask(count).points
+    assert count == len(block.design) > 2 and block.stride == 1
+    for row in rows:
+        asked = one.ask(1)
+        np.testing.assert_array_equal(asked.points[0], row)
+        one.tell(Answers(asked.tickets, asked.points, np.ones((1, 1)), np.full(1, Status.DONE, np.int8)))
+    steps = Bayesian()
+    steps.start(Problem(Space([(0.0, 1.0)] * 4)), 5)
+    assert steps.stride == 1  # each step starts from the best point so far
+
+
 def test_foreign_points_stand_for_first_ones():
     strategy = Bayesian()
     strategy.start(cube(3), 1, 50)

@@ -102,17 +102,78 @@ def test_scale_and_offset_of_the_objective_do_not_matter():
     np.testing.assert_array_equal(marks(1.0, 0.0), marks(1024.0, 0.0))
 
 
+def thinker(**options) -> Hybrid:
+    """0.0 thinks for a tenth of a second a row, 0.5 not at all; a second of it is free, or half a second."""
+    hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 1e9], costs=[0.1, 0.0], allowance=1.0, least=0.5, **options)
+    hybrid.start(cube(3), 0)
+    return hybrid
+
+
 def test_thinking_must_be_affordable():
     def count(seconds, overhead):
-        hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 1e9], costs=[0.1, 0.0], overhead=overhead, allowance=1.0)
-        hybrid.start(cube(3), 0)
-        return play(hybrid, 200, lambda mark, i: -float(i), seconds).count(0.0)
+        return play(thinker(overhead=overhead), 200, lambda mark, i: -float(i), seconds).count(0.0)
 
-    assert count(0.0, 0.1) == 10  # what is free
-    assert count(5e-4, 0.1) == 10  # quick evaluations count as none
+    assert count(0.0, 0.1) == 5  # what is free
+    assert count(5e-4, 0.1) == 5  # quick evaluations count as none
+    assert count(5e-3, 0.0) == 7  # half of what is free beyond that
+    assert count(0.01, 0.0) == count(3.0, 0.0) == 10  # all of it
+    assert count(np.nan, 0.0) == 10
     assert 10 < count(0.1, 0.1) < 60
     assert count(10.0, 0.1) == 200
     assert count(0.0, None) == 200
+
+
+def test_an_evaluation_held_up_among_short_ones_gives_no_more_time():
+    def marks(late):
+        hybrid = thinker(overhead=0.1)
+        return [play(hybrid, 1, lambda mark, i: 1.0, 8e-3 if i in late else 1e-5)[0] for i in range(60)]
+
+    assert marks([]) == marks([4]) == marks([4, 12, 30])
+    assert marks([]).count(0.0) == 5
+
+
+def told_together(hybrid: Hybrid, rows: int, seconds: float) -> None:
+    """One call for `rows` points, or as many as come: each has the same share of its time."""
+    asked = hybrid.ask(rows)
+    told = answer(asked, np.ones(len(asked)))
+    each = np.full(len(asked), seconds / len(asked))
+    hybrid.tell(Answers(told.tickets, told.points, told.values, told.statuses, seconds=each))
+
+
+def test_of_a_call_for_many_points_each_is_worth_its_share_and_no_more_when_called_alone():
+    hybrid = thinker(overhead=0.1)
+    told_together(hybrid, 4, 0.001)
+    for _ in range(60):
+        told_together(hybrid, 1, 0.02)  # calls cost that much, points do not
+    assert hybrid.played[0] == 5
+    late = thinker(overhead=0.1)
+    for _ in range(3):
+        told_together(late, 1, 0.02)
+    told_together(late, 4, 0.001)  # of what came before, too
+    assert late.evaluated == late.paces == 0.0
+    slow = thinker(overhead=0.0)
+    told_together(slow, 4, 4.0)
+    for _ in range(60):
+        told_together(slow, 1, 1.0)
+    assert slow.played[0] == 10
+
+
+def test_blocks_are_asked_for_once_models_cannot_be_afforded():
+    class Guess(Strategy):
+        abilities = Abilities(learns_foreign=True)
+        speculates = True
+
+        def propose(self, n):
+            return self.rng.random((n, self.dimension))
+
+        def learn(self, answers):
+            pass
+
+    hybrid = Hybrid(Guess(), Fixed(0.5), joins=[0, 1e9], costs=[0.1, 0.0], overhead=0.1, least=0.5)
+    hybrid.start(cube(3), 0)
+    assert hybrid.speculates
+    play(hybrid, 20, lambda mark, i: 1.0)
+    assert not hybrid.speculates
 
 
 def test_where_nobody_can_be_afforded_the_rest_goes_on():
@@ -168,6 +229,7 @@ def test_golden():
         ({"costs": [0, 0, 0]}, "a value for each"),
         ({"overhead": -1.0}, "at least 0"),
         ({"allowance": -1.0}, "at least 0"),
+        ({"least": -1.0}, "at least 0"),
     ],
 )
 def test_bad_options_are_refused(options, words):

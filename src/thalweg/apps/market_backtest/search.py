@@ -18,8 +18,10 @@ import numpy as np
 from ...core.batch import Floats
 from ...core.space import Space
 from ...core.store import Entry, Store
+from ...core.strategy import Strategy
 from ...engine.study import Study
 from ...parts.stores import open_store
+from ...parts.strategies.auto import Auto
 from .bars import Bars
 from .folds import Fold
 from .forecast import Forecast
@@ -122,13 +124,20 @@ class _Search:
             self.space,
             store=self.store,
             name=study_name(self.bars, self.plan, part),
-            strategy=self.plan.strategy,
+            strategy=self._strategy(),
             seed=self.plan.seed,
             objectives={GOAL: "maximize"},
             constraints=f"n_trades >= {self.plan.min_trades}",
         ) as study:
             result = study.run(scorer, max_evals=self.plan.max_evals, vectorised=True, progress=self.progress)
         return scorer.rules({name: [value] for name, value in result.params.items()}) if result.success else None
+
+    def _strategy(self) -> str | Strategy:
+        """What tunes a part. Of the thinking time that `auto` takes for free, the parts of one search have a share."""
+        if self.plan.strategy != "auto":
+            return self.plan.strategy
+        parts = self.plan.folds + 1
+        return Auto(allowance=2.0 / parts, least=0.5 / parts)
 
     def _scorer(self, windows: tuple[tuple[int, int], ...]) -> Scorer:
         plan = self.plan

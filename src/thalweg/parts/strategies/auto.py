@@ -90,11 +90,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of the table. because: why `plan` suits problems for which `fits`."""
+    """One line of the table. because: why `plan` suits problems for which `fits`.  costs: of a hybrid's children, the
+    seconds of thinking that a row takes (CPU time of one core, the mean of the first 150 to 300 rows; measured).
+    """
 
     fits: Callable[[Facts], bool]
     plan: Plan
     because: str
+    costs: Callable[[Facts], list[float]] | None = None
+
+    def plan_for(self, facts: Facts) -> Plan:
+        """The plan, with the costs of such a problem."""
+        name, children, options = self.plan
+        return self.plan if self.costs is None else [name, children, options | {"costs": self.costs(facts)}]
 
 
 def _one(name: str, **options: Any) -> Plan:
@@ -105,9 +113,8 @@ _NEVER = 1e9  # joins only where the others cannot be afforded
 _WIDE = 40  # columns beyond which models of all pairs of columns cost more than they bring
 
 
-def _hybrid(children: list[Plan], joins: list[float], costs: list[float], early: list[bool] | None = None) -> Plan:
-    options: dict[str, Any] = {"joins": joins, "costs": costs}
-    return ["hybrid", children, options | ({"early": early} if early else {})]
+def _hybrid(children: list[Plan], joins: list[float], early: list[bool]) -> Plan:
+    return ["hybrid", children, {"joins": joins, "early": early}]
 
 
 RULES: tuple[Rule, ...] = (
@@ -118,9 +125,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda f: 1 < f.objectives <= 4 and f.dimension <= 20,
-        _hybrid([_one("bayesian_pareto"), _one("nsga2")], [0, _NEVER], [3e-2, 0.0], [True, False]),
+        _hybrid([_one("bayesian_pareto"), _one("nsga2")], [0, _NEVER], [True, False]),
         "several objectives: models of all of them find a front in few evaluations; where evaluations are too quick "
         "for models, breeding does",
+        lambda f: [7.5e-3 * f.objectives, 0.0],
     ),
     Rule(
         lambda f: f.objectives > 1,
@@ -129,11 +137,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda f: f.keys > 0 and f.dimension <= _WIDE,
-        _hybrid(
-            [_one("bayesian"), _one("genetic"), _one("annealing")], [0, 15, 15], [2e-2, 0.0, 0.0], [True, False, False]
-        ),
+        _hybrid([_one("bayesian"), _one("genetic"), _one("annealing")], [0, 15, 15], [True, False, False]),
         "orders or subsets: a Gaussian process learns which neighbours matter in few evaluations; crossover, which "
         "keeps neighbours together, and annealing go on from there",
+        lambda _: [2e-2, 0.0, 0.0],
     ),
     Rule(
         lambda f: f.keys > 0,
@@ -154,22 +161,23 @@ RULES: tuple[Rule, ...] = (
                 _one("cmaes"),
             ],
             [0, 50, 50],
-            [8e-4, 6e-4, 0.0],
             [True, False, False],
         ),
         "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises, "
         "and following gradients where it does not; a surrogate-assisted CMA-ES and a plain one go on from there",
+        # both fit a quadratic: that of the second has all d (d + 1) / 2 products as columns
+        lambda f: [5e-4 + 2.5e-6 * f.dimension**2, 4e-4 + 9e-9 * f.dimension**4, 0.0],
     ),
     Rule(
         lambda f: f.dimension <= _WIDE,
         _hybrid(
             [_one("bayesian"), _one("cmaes"), _one("de"), _one("annealing")],
             [0, 30, 30, 30],
-            [1.2e-2, 0.0, 0.0, 0.0],
             [True, False, False, False],
         ),
         "parameters that are not all real, or noise: a Gaussian process first, then methods without a model in turns "
         "with it",
+        lambda _: [1.2e-2, 0.0, 0.0, 0.0],
     ),
     Rule(
         lambda f: f.real and f.budget >= 150 * f.dimension,
@@ -215,34 +223,39 @@ def plan_words(plan: Plan) -> str:
 class Auto(Strategy):
     """Chooses a strategy when it is started, and passes everything on to it (foreign answers too).
 
-    overhead: the most time that it may think, in shares of the time of the evaluations, beyond the first 2 seconds:
-        models that cost more than they are worth are left out. None: evaluations are all that counts.
+    overhead: the most time that it may think, in shares of the time of the evaluations, beyond what is free: models
+        that cost more than they are worth are left out. None: evaluations are all that counts.
+    allowance, least: seconds of thinking that are free where evaluations take 10 milliseconds or more, and where they
+        take less than 1; what many points in one call take is shared out among them.
 
     Raises:
-        StrategyError: a negative overhead.
+        StrategyError: a negative overhead, allowance or least.
     """
 
     abilities = Abilities(objectives=MANY, learns_foreign=True)
 
-    def __init__(self, *, overhead: float | None = 0.1) -> None:
+    def __init__(self, *, overhead: float | None = 0.1, allowance: float = 2.0, least: float = 0.5) -> None:
         if overhead is not None and not overhead >= 0:
             raise StrategyError(
                 f"auto: overhead is a share of the evaluations' time, at least 0, or None; got {overhead}"
             )
-        self.overhead = overhead
+        if not (allowance >= 0 and least >= 0):
+            raise StrategyError(f"auto: allowance and least are seconds, at least 0; got {allowance} and {least}")
+        self.overhead, self.allowance, self.least = overhead, float(allowance), float(least)
 
     def begin(self) -> None:
         """Choose, and start the chosen one."""
         self.facts_words, self.because, plan = self.choose(Facts.of(self.problem, self.budget))
         name, children, options = plan
-        self.plan = [name, children, options | {"overhead": self.overhead}] if name == "hybrid" else plan
+        limits = {"overhead": self.overhead, "allowance": self.allowance, "least": self.least}
+        self.plan = [name, children, options | limits] if name == "hybrid" else plan
         self._start()
 
     @staticmethod
     def choose(facts: Facts) -> tuple[str, str, Plan]:
         """(the facts in words, the rule's reason, the plan) for some facts."""
         rule = next(rule for rule in RULES if rule.fits(facts))
-        return facts.words(), rule.because, rule.plan
+        return facts.words(), rule.because, rule.plan_for(facts)
 
     def _start(self) -> None:
         self.child = make_plan(self.plan)

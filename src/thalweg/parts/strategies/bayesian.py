@@ -116,6 +116,14 @@ class Bayesian(Strategy):
         return self._made
 
     @property
+    def stride(self) -> int:
+        """What is left of the first design, where that waits for no answers."""
+        if self.stepping:
+            return 1
+        start = max(self.laid, 1 if self.guests else 0)
+        return max(len(self.design) - max(self.guests - 1, 0) - start, 1)
+
+    @property
     def speculates(self) -> bool:
         """Rows beyond the stride are guesses at what comes next."""
         return True

@@ -21,7 +21,7 @@ from ._turns import Turns
 _MOST = 2.0  # the largest share of a round; one by it is the least
 _TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its confidence is at least the second number
 _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a full share
-_SHORT = 1e-3  # seconds: shorter evaluations pay for no thinking
+_SHORT, _LONG = 1e-3, 1e-2  # seconds: shorter evaluations pay for no thinking; from the second on it has all it may
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
 
 
@@ -37,16 +37,20 @@ class Hybrid(Turns):
     early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them.
     costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
     overhead: the most thinking, in shares of the evaluations' time; None: it does not matter.
-    allowance: seconds of thinking that are free, so that short studies of cheap objectives are as good as others.
+    allowance: seconds of thinking that are free, so that short studies are as good as others, where evaluations take
+        10 milliseconds or more, or their time is not known.
+    least: the same where most take less than 1 millisecond; in between it grows with their mean time. What is free
+        beyond it never exceeds the evaluations' time so far.
 
     Who cannot afford a row does not play. Evaluations of less than a millisecond count as none at all: so the points of
     cheap objectives do not depend on the clock. Those of objectives slower than some ten rows' thinking do not either.
+    Where many points are evaluated in one call, each counts as long as its share of the largest call's time.
 
     Memory: an archive (see `_composite.Archive`), and what the strategies keep.
 
     Raises:
-        StrategyError: a single strategy, lists whose length is not the number of strategies, an overhead or allowance
-            below 0.
+        StrategyError: a single strategy, lists whose length is not the number of strategies, an overhead, allowance or
+            least below 0.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Hybrid(Turns):
         costs: Sequence[float] | None = None,
         overhead: float | None = None,
         allowance: float = 2.0,
+        least: float = 0.5,
     ) -> None:
         if not children:
             children = ("bayesian", "cmaes", "de", "annealing")
@@ -70,9 +75,10 @@ class Hybrid(Turns):
                     f"Hybrid: {name} has a value for each of the {len(self.children)} strategies, got {len(given)}"
                 )
         self.joins = None if joins is None else list(joins)
-        if (overhead is not None and not overhead >= 0) or not allowance >= 0:
-            raise StrategyError(f"Hybrid: overhead and allowance are at least 0, got {overhead} and {allowance}")
-        self.overhead, self.allowance = overhead, float(allowance)
+        if (overhead is not None and not overhead >= 0) or not (allowance >= 0 and least >= 0):
+            numbers = f"{overhead}, {allowance} and {least}"
+            raise StrategyError(f"Hybrid: overhead, allowance and least are at least 0, got {numbers}")
+        self.overhead, self.allowance, self.least = overhead, float(allowance), min(float(least), float(allowance))
         self.costs = [0.0] * len(self.children) if costs is None else list(costs)
         self.early = [True] * len(self.children) if early is None else list(early)
 
@@ -87,6 +93,12 @@ class Hybrid(Turns):
         self.told = [0] * count
         self.played = [0] * count  # rows asked for, ever
         self.thought = self.evaluated = 0.0  # seconds
+        self.timed = self.long = 0  # answers whose time is known, and those of them that took a millisecond
+        self.paces = 0.0  # the sum of their times, in shares of what is long enough for the whole allowance
+        self.block, self.block_s = (
+            1,
+            np.inf,
+        )  # the largest number of rows in one call so far, and the time of a row in it
         self.queue: list[int] = []  # who still plays in this round
         self.start_child(0, self.budget, warm=False)
 
@@ -103,7 +115,18 @@ class Hybrid(Turns):
 
     def _purse(self) -> float:
         """Seconds of thinking that are left, with an overhead."""
-        return self.allowance + (self.overhead or 0.0) * self.evaluated - self.thought
+        return self._free_s() + (self.overhead or 0.0) * self.evaluated - self.thought
+
+    def _free_s(self) -> float:
+        """Seconds of thinking that cost nothing, by how long evaluations are.
+
+        The majority decides whether they are short: one that compiles, or was held up, changes nothing.
+        """
+        if not self.timed:
+            return self.allowance
+        if 2 * self.long < self.timed:
+            return self.least
+        return self.least + min((self.allowance - self.least) * (self.paces / self.timed), self.evaluated)
 
     def _admit(self) -> None:
         """Start who is due."""
@@ -186,9 +209,32 @@ class Hybrid(Turns):
                 self.gained[which] += best - merit if best < np.inf else 0.0
                 best = merit
         if answers.seconds is not None and self.overhead is not None:
-            long = answers.seconds[answers.seconds >= _SHORT]
-            self.evaluated += float(long.sum())
+            self._clock(answers.seconds, together=bool(answers.ok.all()))
         super().learn(answers)
+
+    def _clock(self, seconds: Floats, together: bool) -> None:
+        """Add up how long evaluations took; seconds: (k,), NaN where not known. together: they may be of one call.
+
+        Rows of one call have the same time, to the last bit: its share for each. What a row takes in the largest call
+        is what it is worth, however long calls for few rows take.
+        """
+        if together and len(seconds) > self.block and seconds[0] > 0 and bool((seconds == seconds[0]).all()):
+            self.block, self.block_s = len(seconds), float(seconds[0])
+            worth = self.block_s if self.block_s >= _SHORT else 0.0  # of what came in smaller calls, too
+            self.evaluated = min(self.evaluated, worth * self.timed)
+            self.paces = min(self.paces, worth / _LONG * self.timed)
+            self.long = self.long if worth else 0
+        long = np.minimum(seconds[seconds >= _SHORT], self.block_s)
+        long = long[long >= _SHORT]
+        self.evaluated += float(long.sum())
+        self.timed += int(np.count_nonzero(seconds >= 0))
+        self.long += len(long)
+        self.paces += float(np.minimum(long / _LONG, 1.0).sum())
+
+    @property
+    def speculates(self) -> bool:
+        """Any child does that can be afforded: the others' rows go into blocks."""
+        return any(self.plays(which) and child.speculates for which, child in enumerate(self.children))
 
     @property
     def stride(self) -> int:

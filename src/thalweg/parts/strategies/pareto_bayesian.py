@@ -22,6 +22,7 @@ import numpy as np
 from ...core.batch import Answers, Floats, Ints, Status
 from ...core.errors import StrategyError
 from ...core.strategy import MANY, Abilities, Strategy
+from ...numerics.blas import one_thread
 from ...numerics.dominance import crowded, front
 from ...numerics.gaussian_process import Posterior
 from ...numerics.hypervolume_improvement import improvement
@@ -98,6 +99,11 @@ class ParetoBayesian(Strategy):
         return self._made
 
     @property
+    def stride(self) -> int:
+        """What is left of the first design."""
+        return max(len(self.design) - self.guests - self.laid, 1)
+
+    @property
     def speculates(self) -> bool:
         """Rows beyond the stride are guesses at what comes next."""
         return True
@@ -127,7 +133,8 @@ class ParetoBayesian(Strategy):
             if self.known.ok.sum() < 2:
                 self._explore(parts, n - count)
             else:
-                self._exploit(parts, n - count)
+                with one_thread():
+                    self._exploit(parts, n - count)
         return np.concatenate(parts) if parts else np.empty((0, self.dimension))
 
     def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
