@@ -56,7 +56,7 @@ def end(
         StoreError: a trial was never opened, or was released.
     """
     token = member.token if member is not None else None
-    counter = books.counter(connection, study)
+    counter = books.counter(connection, study, member)
     version = counter.version + 1
     before = connection.total_changes()
     connection.executemany(
@@ -68,11 +68,11 @@ def end(
         settled = settle(books, connection, study, rows, version, token, keep_attempts)
     if len(rows) > len(settled.refused):
         counter.version = version
-    if member is not None and not members.holds_place(connection, member):
+    if member is not None and counter.gone is None:
         log = ()
     written = books.write_log(connection, counter, log)
     books.write_log(connection, counter, settled.lines(member))
-    members.heard(connection, member)
+    members.heard(connection, member, counter)
     books.keep(connection, counter)
     return settled.refused, written
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StoreError
-from ...core.store import Entry, StudyRecord
+from ...core.store import Entry, Member, StudyRecord
 from ._queries import queries
 from ._rows import crc_of, from_json, log_crc, study_crc, text_of, to_json
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counter:
-    """What comes next in a study. used: places of its budget that are taken."""
+    """What comes next in a study. used: places of its budget that are taken.  gone: of the member it was read for: 0 it
+    is there, 1 it has left, None its place is another's (or there is no member)."""
 
     study: int
     next: int = 0
@@ -28,6 +29,7 @@ class Counter:
     version: int = 0
     sequence: int = 0
     budget: int | None = None
+    gone: int | None = None
 
     def row(self) -> tuple[int | None, ...]:
         """As the table has it, with its crc."""
@@ -51,20 +53,22 @@ class Books:
         self.sql = queries()
         self._warned: set[str] = set()
 
-    def counter(self, connection: apsw.Connection, study: int) -> Counter:
-        """The counter of a study, made again from its rows if it is damaged.
+    def counter(self, connection: apsw.Connection, study: int, member: Member | None = None) -> Counter:
+        """The counter of a study, made again from its rows if it is damaged; and how `member` stands.
 
         Raises:
             StoreError: there is no such study.
         """
-        row: Any = connection.execute(self.sql["get_counter"], (study,)).fetchone()
+        token = member.token if member is not None else None
+        row: Any = connection.execute(self.sql["get_counter"], (study, token)).fetchone()
         if row is None:
             raise self.vanished(study)
         counter = Counter(study, *row[:5])
         if _counter_crc(study, *row[:5]) != row[5]:
             self.warn(study, "the counter (made again from the rows)")
-            row = connection.execute(self.sql["count_again"], (study,)).fetchone()
-            counter = Counter(study, *row)
+            again: Any = connection.execute(self.sql["count_again"], (study,)).fetchone()
+            counter = Counter(study, *again)
+        counter.gone = row[6]
         return counter
 
     def keep(self, connection: apsw.Connection, counter: Counter) -> None:
@@ -73,7 +77,7 @@ class Books:
 
     def counter_ok(self, connection: apsw.Connection, study: int) -> bool:
         """Whether the counter's crc is right."""
-        row = one(connection, self.sql["get_counter"], (study,))
+        row = one(connection, self.sql["get_counter"], (study, None))
         return row is not None and _counter_crc(study, *row[:5]) == row[5]
 
     def vanished(self, study: int) -> StoreError:

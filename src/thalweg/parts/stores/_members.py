@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.store import Member, MemberView
-from ._books import Books, every, one
+from ._books import Books, Counter, every, one
 from ._common import busy, displaced
 from ._locks import Locks
 from ._rows import crc_of, state_crc
@@ -119,36 +119,26 @@ class Members:
         mine = self._mine.get(member.token) if member is not None else None
         return mine is not None and self.clock() - mine.beat_s > mine.lease_s / 8
 
-    def check(self, connection: apsw.Connection, member: Member | None) -> None:
-        """Before `member` takes trials; says by the way that it lives.
+    def check(self, connection: apsw.Connection, member: Member | None, counter: Counter) -> None:
+        """Before `member`, for whom `counter` was read, takes trials; says by the way that it lives.
 
         Raises:
             Displaced: its place is another's, or it has left.
         """
         if member is None:
             return
-        if self.due(member):
-            self.beat(connection, member)
-        else:
-            self.must_be_there(connection, member)
-
-    def must_be_there(self, connection: apsw.Connection, member: Member) -> None:
-        """Raises Displaced if the place of `member` is another's, or it has left."""
-        if one(connection, self._sql["has_member"], (member.token,)) is None:
+        if counter.gone != 0:
             raise displaced(str(self._books.path), member)
+        self.heard(connection, member, counter)
 
-    def heard(self, connection: apsw.Connection, member: Member | None) -> None:
+    def heard(self, connection: apsw.Connection, member: Member | None, counter: Counter) -> None:
         """It said something: its lease begins anew, if it is still there."""
-        if member is not None and self.due(member) and one(connection, self._sql["has_member"], (member.token,)):
+        if member is not None and counter.gone == 0 and self.due(member):
             self.beat(connection, member)
 
-    def holds_place(self, connection: apsw.Connection, member: Member) -> bool:
-        """Whether nobody else has the place of `member`, which may have left."""
-        return one(connection, self._sql["holds_place"], (member.token,)) is not None
-
-    def must_hold_place(self, connection: apsw.Connection, member: Member | None) -> None:
-        """Raises Displaced if the place of `member` is another's."""
-        if member is not None and not self.holds_place(connection, member):
+    def must_hold_place(self, member: Member | None, counter: Counter) -> None:
+        """Raises Displaced if the place of `member`, for whom `counter` was read, is another's."""
+        if member is not None and counter.gone is None:
             raise displaced(str(self._books.path), member)
 
     def leave(self, connection: apsw.Connection, tokens: Iterable[int]) -> None:

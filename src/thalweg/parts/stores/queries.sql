@@ -29,7 +29,9 @@ UPDATE study SET spec = ?2, fingerprint = ?3, revision = ?4, crc = ?5 WHERE id =
 INSERT INTO counter (study, next, used, version, sequence, budget, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
 -- name: get_counter
-SELECT next, used, version, sequence, budget, crc FROM counter WHERE study = ?1;
+-- And how the member with the token ?2 stands: 0 it is there, 1 it has left, NULL its place is another's.
+SELECT next, used, version, sequence, budget, crc, (SELECT gone FROM member WHERE token = ?2)
+FROM counter WHERE study = ?1;
 
 -- name: set_counter
 UPDATE counter SET next = ?2, used = ?3, version = ?4, sequence = ?5, budget = ?6, crc = ?7 WHERE study = ?1;
@@ -77,13 +79,6 @@ FROM member WHERE token = ?1;
 -- name: present_tokens
 -- The tokens of everybody, in any study, who has not left.
 SELECT token FROM member WHERE gone = 0;
-
--- name: has_member
-SELECT 1 FROM member WHERE token = ?1 AND gone = 0;
-
--- name: holds_place
--- Whether the place of token ?1 is nobody else's, though it may have left.
-SELECT 1 FROM member WHERE token = ?1;
 
 -- name: clear_place
 DELETE FROM member WHERE study = ?1 AND ordinal = ?2;

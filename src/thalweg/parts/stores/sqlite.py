@@ -44,6 +44,7 @@ from ._common import (
     check_claim,
     check_lease,
     check_lengths,
+    displaced,
     due_of,
     renumbered,
     respec_line,
@@ -225,14 +226,14 @@ class SQLiteStore(Store):
         check_claim(limit, attempts)
         asked = (member, limit, numbers, attempts)
         with self._database.reading() as connection:
-            self._books.counter(connection, member.study)
-            self._members.must_be_there(connection, member)
+            if self._books.counter(connection, member.study, member).gone != 0:
+                raise displaced(str(self.path), member)
             found = _claims.find(self._books, self._members, connection, *asked)
         if not found or limit < 1:
             return []
         with self._database.writing(durable=False) as connection:
-            self._members.check(connection, member)
-            counter = self._books.counter(connection, member.study)
+            counter = self._books.counter(connection, member.study, member)
+            self._members.check(connection, member, counter)
             found = _claims.find(self._books, self._members, connection, *asked)
             rows = _claims.take(self._books, connection, counter, member, found)
             if found:
@@ -254,8 +255,8 @@ class SQLiteStore(Store):
         """See `Store.open_trials`. The log is written also where the budget leaves no room."""
         points = points_of(opening)  # before others have to wait
         with self._database.writing(durable=False) as connection:
-            self._members.check(connection, member)
-            counter = self._books.counter(connection, study)
+            counter = self._books.counter(connection, study, member)
+            self._members.check(connection, member, counter)
             first = counter.next
             taken: dict[int, int] = {}
             if unique:
@@ -379,7 +380,7 @@ class SQLiteStore(Store):
         points = points_of(opening)
         token = member.token if member is not None else None
         with self._database.writing(durable=True) as connection:
-            counter = self._books.counter(connection, study)
+            counter = self._books.counter(connection, study, member)
             first, version = counter.next, counter.version + 1
             pairs = zip(points, result_rows(study, renumbered(finishing, first)), strict=True)
             connection.executemany(
@@ -393,7 +394,7 @@ class SQLiteStore(Store):
             counter.next += len(points)
             counter.version = version if points else counter.version
             written = self._books.write_log(connection, counter, log)
-            self._members.heard(connection, member)
+            self._members.heard(connection, member, counter)
             self._books.keep(connection, counter)
         stamp(log, written)
         return first
@@ -429,8 +430,8 @@ class SQLiteStore(Store):
     def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
         """See `Store.log`."""
         with self._database.writing(durable=False) as connection:
-            self._members.must_hold_place(connection, member)
-            counter = self._books.counter(connection, study)
+            counter = self._books.counter(connection, study, member)
+            self._members.must_hold_place(member, counter)
             written = self._books.write_log(connection, counter, entries)
             self._books.keep(connection, counter)
         stamp(entries, written)
@@ -456,8 +457,7 @@ class SQLiteStore(Store):
         """See `Store.snapshot`. body: plain data (`thalweg.core.plain`). A newer one is never replaced by an older."""
         text = to_json(body, "the snapshot")
         with self._database.writing(durable=False) as connection:
-            self._books.counter(connection, study)
-            self._members.must_hold_place(connection, member)
+            self._members.must_hold_place(member, self._books.counter(connection, study, member))
             row = (study, by, sequence, text, snapshot_crc(study, by, sequence, text))
             connection.execute(self._sql["keep_snapshot"], row)
 
