@@ -20,6 +20,8 @@ from .cache import ResultCache, resident_bytes
 log = logging.getLogger("thalweg.functions")
 KEPT = 10_000
 MIB = 2.0**20
+FRESH_S = 2e-3
+"""Seconds that a reading of the process's memory is good for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Meter:
         self.calls = 0
         self._cache, self._workers_cpu = cache, workers_cpu
         self._cpu = (time.perf_counter(), self._cpu_time())
+        self._memory = (-1.0, 0)
 
     def _cpu_time(self) -> float:
         return time.process_time() + self._workers_cpu()
@@ -59,11 +62,13 @@ class Meter:
     def measured(self, items: int) -> Iterator[dict[str, int]]:
         """Around a call, also one that fails. The dict is for hits and misses."""
         told = {"hits": 0, "misses": 0}
-        began, cpu, memory = time.perf_counter(), self._cpu_time(), resident_bytes()
+        began, cpu = time.perf_counter(), self._cpu_time()
+        memory = self._resident(began)
         try:
             yield told
         finally:
-            ended, now = time.perf_counter(), resident_bytes()
+            ended = time.perf_counter()
+            now = self._resident(ended)
             took, used = max(ended - began, 1e-9), self._cpu_time() - cpu
             self.calls += 1
             self.history.append(
@@ -72,6 +77,14 @@ class Meter:
                     ended, used, (now - memory) / MIB,
                 )
             )  # fmt: skip
+
+    def _resident(self, now: float) -> int:
+        """Bytes of the process; a reading is good for a moment, as it takes longer than a short call."""
+        then, found = self._memory
+        if now - then > FRESH_S:
+            found = resident_bytes()
+            self._memory = now, found
+        return found
 
     def cpu_percent(self) -> float:
         """CPU time since this was asked last, of this process and its workers, percent of one core."""
