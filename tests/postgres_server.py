@@ -217,20 +217,21 @@ def _packaged() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_server() -> Iterator[Server]:
+    """A server for one file of tests: others look whether processes are left."""
     with running_server() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mortal_postgres() -> Iterator[Server]:
     """A server that may be killed."""
     with running_server(own=True) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_database(postgres_server: Server) -> Iterator[str]:
     name = postgres_server.database()
     yield name

@@ -12,16 +12,16 @@ import click
 from ..core.errors import ThalwegError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "backtest": ("backtest:backtest", "Tune trading rules on past prices; judge them on prices tuning never saw."),
+    "backtest": ("backtest:backtest", "Tune trading rules, judge them on other prices."),
     "demo": ("demo:demo", "Tune a real compressor on this machine, in about a minute."),
     "doctor": ("doctor:doctor", "Examine this machine, and a store."),
     "export": ("export:export", "Write a study's trials as CSV or JSON."),
-    "list": ("list:list_studies", "How the studies of a store stand, and who works on them."),
+    "list": ("list:list_studies", "How studies stand, and who works on them."),
     "repair": ("repair:repair", "Make a sound store of a damaged one."),
     "resume": ("resume:resume", "Go on with a tuning job where it was left."),
     "show": ("show:show", "List the studies of a store, or show one."),
-    "worker": ("worker:worker", "Work on a stored study until it is done, beside any number of others."),
-    "token-economy": ("token_economy:token_economy", "Search and simulate the parameters of a token economy."),
+    "worker": ("worker:worker", "Work on a stored study, beside any number of others."),
+    "token-economy": ("token_economy:token_economy", "Search the parameters of a token economy."),
     "tune": ("tune:tune", "Find the best parameters of a command-line program."),
 }
 """name -> ("module:function" in this folder, one line of help)."""
