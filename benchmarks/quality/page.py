@@ -27,8 +27,10 @@ Instances 1 to 3 are those that constants are tuned on, 4 and above are held out
 {", ".join(map(str, seeds))}. {versions}.
 
 ```
-python -m benchmarks.quality.environments classic nevergrad
+python -m benchmarks.quality.environments classic nevergrad smac torch hebo
 python -m benchmarks.quality run --suite practical --instances 4 --budget 100 --solvers tw:auto,fcmaes_bite,random
+python -m benchmarks.quality run --suite bbob --dims 5 --instances 4 --budget 20 --solvers tw:auto,pybads,ng_ngopt
+python -m benchmarks.quality.suggestions
 {command}
 ```
 
@@ -37,6 +39,8 @@ python -m benchmarks.quality run --suite practical --instances 4 --budget 100 --
   told, choices as an index, orders as random keys, violations as an exact penalty. Optuna gets its own types,
   conditions and constraints, COBYQA the constraints. Settings are each package's defaults but for restarts, which all
   local methods get until the budget is spent, from the centre of the box first.
+- The classes at 20d and 50d have fewer functions or seeds than one would wish, as the rivals that they are for take a
+  tenth of a second to seconds for a suggestion. BoTorch there is its first example in a loop, not Ax around it.
 - Best values of practical problems are the best that any run found; nobody has proved them (`references.json`).
 - One seed for each of COCO's instances is usual; neighbours closer than about 0.01 are not told apart by that.
 - Solver time is process CPU time between the first and the last evaluation, on one core, without imports.

@@ -52,6 +52,7 @@ class Plan:
 
     instances: those of the page. No constant was chosen by COCO's instances from 4 on.
     functions: numbers of COCO's functions or of the suite's problems; none: all.
+    ours: those of thalweg's strategies that are shown; none: all.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Plan:
     words: str
     instances: tuple[int, ...] = (1,)
     functions: tuple[int, ...] = ()
+    ours: tuple[str, ...] = ()
 
 
 PLANS = (
@@ -113,14 +115,14 @@ PLANS = (
         (4,),
     ),
     Plan(
-        "bbob-5d-20d-eight",
+        "bbob-5d-20d-four",
         "bbob",
         (5,),
         20,
         (5, 10, 20),
-        "Every third of these functions, with the slowest rivals.",
+        "Four of these functions (1, 7, 13, 19), with the slowest rivals.",
         (4,),
-        tuple(range(1, 25, 3)),
+        (1, 7, 13, 19),
     ),
     Plan(
         "practical-20d",
@@ -129,6 +131,7 @@ PLANS = (
         20,
         (5, 10, 20),
         "The practical problems in runs of their own at 20d, with rivals too slow for more.",
+        ours=("tw:auto", "tw:bayesian"),
     ),
     Plan(
         "conditional-50d",
@@ -155,7 +158,7 @@ def gather(plan: Plan, seeds: list[int], tag: str) -> tuple[Class, dict[str, int
     for own in tag.split(","):
         for home in sorted(TRACES.glob(f"*@{own}")):
             solver = home.name.rsplit("@", 1)[0]
-            if solver in runs:
+            if solver in runs or (plan.ours and solver.startswith("tw:") and solver not in plan.ours):
                 continue
             found = load(solver, plan.budget, keys, references, own)
             if len(found) == len(keys):
