@@ -80,6 +80,52 @@ def test_kinds_of_results():
     assert both.components[3] == {"a": 3.0, "b": 6.0}
 
 
+def as_objects(columns):
+    """The same results in a form that is read row by row."""
+    return {name: list(column) for name, column in columns.items()}
+
+
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        None,
+        "b <= 6",
+        "b < 6",
+        "6 > b",
+        "2 <= b <= 9 and flag == 1",
+        "gap >= 0",
+        "loss <= 3",
+        "b / 2 <= 3",
+        "edge <= 5",
+        "b <= 1 / 0",
+    ],
+)
+def test_columns_of_named_results_say_the_same_as_rows(constraints):
+    def results(columns):
+        x = columns["x"]
+        return {
+            "loss": np.where(x == 5, np.nan, x),
+            "b": (2 * x).astype(np.int32),
+            "flag": x > 2,
+            "gap": np.where(x == 3, np.nan, x - 4).astype(np.float32),
+            "edge": np.where(x == 1, np.inf, np.where(x == 2, -np.inf, x)),
+        }
+
+    for objectives in ({"loss": "minimize"}, {"loss": "maximize", "b": "minimize"}):
+        fast = evaluate(results, 8, SPACE, objectives, constraints)
+        slow = evaluate(lambda columns: as_objects(results(columns)), 8, SPACE, objectives, constraints)
+        np.testing.assert_array_equal(fast.values, slow.values)
+        np.testing.assert_array_equal(fast.statuses, slow.statuses)
+        assert fast.errors == slow.errors and 5 in fast.errors
+        assert (fast.violations is None) == (constraints is None)
+        if constraints is not None:
+            np.testing.assert_array_equal(fast.violations, slow.violations)
+        assert repr(fast.components) == repr(slow.components)
+        if constraints != "b <= 1 / 0":  # of which nothing can be measured
+            assert [type(item) for item in fast.components[0].values()] == [float, int, bool, float, float]
+            assert list(fast.errors) == [5]
+
+
 def test_columns_of_vectors_and_array_spaces():
     seen = []
 

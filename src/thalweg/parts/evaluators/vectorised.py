@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...core.batch import Floats, Status
-from ...core.errors import EvaluatorError, ObjectiveError
+from ...core.errors import EvaluatorError, ExpressionError, ObjectiveError
 from ...core.evaluator import Evaluator, Job, Outcomes
+from ...core.expression import Comparison, Expression
 from ...core.target import Target
 from ._rows import Row, Rows, describe, failed, opened, row_of
 
+_WIDEST = 8  # bytes of a number that Python has a number for
 _DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long
 
 
@@ -101,7 +103,7 @@ class Vectorised(Evaluator):
                 rows.add(failed(target, describe(error)), perf_counter() - began)
             else:
                 seconds = perf_counter() - began
-                if whole and (fast := _plain(target, raw, last - first, seconds)) is not None:
+                if whole and (fast := _short(target, raw, last - first, seconds)) is not None:
                     return fast
                 for row in _read(target, raw, last - first):
                     rows.add(row, seconds / (last - first))
@@ -118,6 +120,95 @@ def _part(columns: Any, rows: slice) -> Any:
     if isinstance(columns, Mapping):
         return {name: column[rows] for name, column in columns.items()}
     return columns[rows]
+
+
+def _short(target: Target, raw: Any, count: int, seconds: float) -> Outcomes | None:
+    """Outcomes of a whole block without reading it row by row; None where it has to be."""
+    way = _named if isinstance(raw, Mapping) else _plain
+    return way(target, raw, count, seconds)
+
+
+def _named(target: Target, raw: Mapping[Any, Any], count: int, seconds: float) -> Outcomes | None:
+    """The short way for named results: arrays of numbers or booleans, one entry for each row.
+
+    Rows with a value that is not finite are read as any other way would, for their message.
+    """
+    columns = {str(name): column for name, column in raw.items()}
+    names: tuple[str, ...] = target.problem.names
+    if len(names) == 1 and len(columns) == 1:
+        names = tuple(columns)  # a single result under another name
+    if not count or any(name not in columns for name in names) or not all(map(str.isascii, columns)):
+        return None
+    if not all(_is_plain(column, count) for column in columns.values()):
+        return None
+    given = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
+    # plain numbers, as a store keeps them
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(np.ndarray.tolist, columns.values()), strict=True)]
+    known = columns | dict(zip(target.problem.names, given.T, strict=True))
+    violations = _violations(target.problem.constraints, known, count)
+    if violations is None:
+        return None
+    outcomes = Outcomes(
+        given * target.problem.signs,
+        np.full(count, _DONE, dtype=np.int8),
+        np.full(count, seconds / count),
+        violations if target.problem.constraints else None,
+        list(rows),
+    )
+    for index in np.flatnonzero(~np.isfinite(given).all(axis=1)).tolist():
+        _put(outcomes, index, row_of(target, rows[index]))
+    return outcomes
+
+
+def _is_plain(column: Any, count: int) -> bool:
+    fits = isinstance(column, np.ndarray) and column.shape == (count,)
+    return fits and column.dtype.kind in "fiub" and column.dtype.itemsize <= _WIDEST
+
+
+def _violations(constraints: tuple[Comparison, ...], known: dict[str, Any], count: int) -> Floats | None:
+    """(count,) by how much each row misses the constraints; None where they are more than names and numbers."""
+    total = np.zeros(count)
+    for constraint in constraints:
+        for left, op, right in constraint.parts:
+            sides = [_side(side, known) for side in (left, right)]
+            if sides[0] is None or sides[1] is None:
+                return None
+            total += _missed(np.broadcast_to(sides[0], count), op, np.broadcast_to(sides[1], count))
+    return total
+
+
+def _side(side: Expression, known: dict[str, Any]) -> Floats | None:
+    """A side that is a name (count,) or a number ()."""
+    text = side.text.strip()
+    if text in known:
+        return np.asarray(known[text], dtype=np.float64)
+    try:
+        return None if side.names else np.asarray(float(side.evaluate({})))
+    except (ExpressionError, TypeError, ValueError, OverflowError):
+        return None  # whoever reads it row by row says what is wrong with it
+
+
+def _missed(a: Floats, op: str, b: Floats) -> Floats:
+    """By how much `a op b` is missed: as `Comparison.violation` says it."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        excess = np.where(a == b, 0.0, a - b)
+    if op in (">=", ">"):
+        excess = -excess
+    elif op == "==":
+        excess = np.abs(excess)
+    missed = excess >= 0 if op in ("<", ">") else excess > 0
+    return np.where(missed, np.maximum(excess, 5e-324), np.where(np.isnan(excess), np.inf, 0.0))
+
+
+def _put(outcomes: Outcomes, index: int, row: Row) -> None:
+    """Replace one row."""
+    outcomes.values[index], outcomes.statuses[index] = row.values, row.status
+    if outcomes.violations is not None:
+        outcomes.violations[index] = row.violation
+    if outcomes.components is not None:
+        outcomes.components[index] = row.components
+    if row.error is not None:
+        outcomes.errors[index] = row.error
 
 
 def _plain(target: Target, raw: Any, count: int, seconds: float) -> Outcomes | None:
