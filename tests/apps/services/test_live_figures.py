@@ -43,12 +43,12 @@ def judge(ends, misses, share):
 
 def test_after_the_load_has_doubled_it_is_good_again_within_ten_windows():
     assert at_double({"concurrency": 4, "batch": 8, "max_wait_ms": 2.0}) > 20 * BEST_MS
-    judge(followed(range(2), 320.0), misses=0, share=0.05)
+    judge(followed(range(10, 12), 320.0), misses=0, share=0.05)
 
 
 @pytest.mark.slow
 def test_the_same_for_more_seeds():
-    judge(followed(range(10, 30), 400.0), misses=4, share=0.05)
+    judge(followed(range(10, 30), 400.0), misses=2, share=0.05)
 
 
 def test_it_rests_where_nothing_happens():

@@ -110,7 +110,7 @@ class LiveTuner:
         self._centre: Floats = np.empty(0)
         self._usual: Window | None = None
         self._level = self._offset = self._tail_offset = 0.0
-        self._held = self._recovering = self._wary = False
+        self._held = self._recovering = self._wary = self._escaping = False
         self._trial: Trial | None = None
         self._rest, self._failures, self._urgent, self._patience = 2, 0, False, 0
         self._turned = dict.fromkeys(PAUSES, -_AGES)
@@ -297,7 +297,7 @@ class LiveTuner:
         urgent = abs(change) > HASTE
         self._audit.note("drift", change=change, urgent=urgent, window=self.tally.windows)
         self._renew(urgent)
-        self._patience = 2 * len(self.knobs) + 2
+        self._patience, self._escaping = 2 * len(self.knobs) + 2, urgent
         self._drift.hear(value)
 
     def _renew(self, urgent: bool) -> None:
@@ -350,6 +350,7 @@ class LiveTuner:
         # in haste: some failures after a success say that the worst is over
         self._failures, self._rest, self._patience = 0, 1, 2 * len(self.knobs)
         self._recovering = self._urgent and trial.gain > HASTE
+        self._escaping = False
         self._region.widen()
         self._drift.reset()
         if not self._recovering:
@@ -368,9 +369,9 @@ class LiveTuner:
         self._region.refuse(trial.point, _TABOO)
         self._failures += 1
         if self._urgent and self._failures >= self._patience:
-            self._urgent, self._failures = False, 1
+            self._urgent, self._failures, self._escaping = False, 1, False
             self._audit.note("no longer urgent", settings=self._panel.labels(self._current))
-        if event == "rolled back" or not self._urgent:
+        if not self._escaping and (event == "rolled back" or not self._urgent):
             self._region.shrink()
         if not self._urgent:
             self._rest = RESTS[min(self._failures, len(RESTS)) - 1]
