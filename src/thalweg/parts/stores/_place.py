@@ -37,6 +37,7 @@ def check_place(given: str | os.PathLike[str]) -> Path:
         )
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        _sync(folder)  # SQLite does that for its WAL; of the file itself it thinks that it was there
     except FileExistsError:
         # Never opened here: closing any descriptor of a file drops every POSIX lock this process has on it.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -48,6 +49,15 @@ def check_place(given: str | os.PathLike[str]) -> Path:
             f"{path} cannot be made: {error.strerror}; is the folder writable, is there space left?"
         ) from error
     return path
+
+
+def _sync(folder: Path) -> None:
+    """A power cut does not take the names away that were made in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def open_gate(path: Path) -> int:
