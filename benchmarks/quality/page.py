@@ -39,7 +39,7 @@ python -m benchmarks.quality.suggestions
   told, choices as an index, orders as random keys, violations as an exact penalty. Optuna gets its own types,
   conditions and constraints, COBYQA the constraints. Settings are each package's defaults but for restarts, which all
   local methods get until the budget is spent, from the centre of the box first.
-- The classes at 20d and 50d have fewer functions or seeds than one would wish, as the rivals that they are for take a
+- The classes at 20d have fewer functions or seeds than one would wish, as the rivals that they are for take a
   tenth of a second to seconds for a suggestion. BoTorch there is its first example in a loop, not Ax around it.
 - Best values of practical problems are the best that any run found; nobody has proved them (`references.json`).
 - One seed for each of COCO's instances is usual; neighbours closer than about 0.01 are not told apart by that.

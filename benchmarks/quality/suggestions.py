@@ -5,7 +5,7 @@
 Each is told n - 5 points of a Sobol sequence in the box of a curved valley (see `tasks`) with their values, and goes on
 from there by itself: one suggestion that is not counted, then eight (fewer where they take more than `LIMIT_S`), each
 evaluated and told. A figure is the CPU time of asking and telling over the suggestions made; the least of three rounds
-(`ONCE`: one), in each of which every solver has its turn: one machine, one time, points of one kind for all. The
+(fewer by `TURNS`), in each of which every solver has its turn: one machine, one time, points of one kind for all. The
 table is kept in benchmarks/results/suggestions.csv; a solver whose environment is missing is left out.
 """
 
@@ -34,8 +34,8 @@ ROUNDS, UNCOUNTED, COUNTED, LIMIT_S = 3, 1, 8, 3.0
 PERIODS = {"smac_hpo": 8}
 """Suggestions between two fits of solvers that do not fit at each: whole periods are counted."""
 
-ONCE = ("smac_bb", "hebo")
-"""Solvers that have their turn in the first round only, since a suggestion takes them seconds."""
+TURNS = {"smac_bb": 1, "hebo": 1, "smac_hpo": 2}
+"""Rounds of solvers that have fewer than the others, since their suggestions, or a period of them, take seconds."""
 
 Points = np.ndarray
 Cycle = Callable[[Callable[[np.ndarray], float]], None]
@@ -183,11 +183,15 @@ def child(solver: str) -> None:
 WORDS = """### Side by side
 
 All know the same points and go on from there by themselves, in one run (`python -m benchmarks.quality.suggestions`
-says how); CPU time of asking and telling, the least of three rounds (`smac_bb` and `hebo`: one). thalweg's model takes
-250 points at most, the others all. BoTorch: a single-task process and LogEI with the settings of its first example, and
-no more around it. SMAC's forest (`smac_hpo`) learns anew every eight suggestions, of which the figure is the mean. HEBO
-runs with a newer numpy than it asks for, and with pymoo not compiled.
+says how); CPU time of asking and telling, the least of three rounds (`smac_hpo` two, `smac_bb` and `hebo` one).
+thalweg's model takes 250 points at most, the others all. BoTorch: a single-task process and LogEI with the settings of
+its first example, and no more around it. SMAC's forest (`smac_hpo`) learns anew every eight suggestions, of which the
+figure is the mean. HEBO runs with a newer numpy than it asks for, and with pymoo not compiled.
 """
+
+
+def _short(cost: float) -> str:
+    return f"{cost:.3g}" if cost < 1000 else f"{cost:.0f}"
 
 
 def suggestion_lines() -> list[str]:
@@ -202,7 +206,7 @@ def suggestion_lines() -> list[str]:
     lines.append("| --- |" + " ---: |" * 2 * len(COUNTS))
     for solver in sorted(rows, key=lambda name: rows[name][COUNTS[0]]):
         name = f"**{solver}**" if solver.startswith("tw:") else solver
-        cells = [f"{rows[solver][n]:.3g} | {rows[solver][n] / ours[n]:.0f}x" for n in COUNTS]
+        cells = [f"{_short(rows[solver][n])} | {rows[solver][n] / ours[n]:.0f}x" for n in COUNTS]
         lines.append(f"| {name} | " + " | ".join(cells).replace("nan", "-").replace("-x", "-") + " |")
     return [*lines, ""]
 
@@ -212,7 +216,7 @@ def main() -> None:
     found: dict[str, dict[int, list[float]]] = {}
     for own in range(ROUNDS):
         for solver, (group, _) in SOLVERS.items():
-            if (own and solver in ONCE) or (group != "classic" and not home(group).exists()):
+            if own >= TURNS.get(solver, ROUNDS) or (group != "classic" and not home(group).exists()):
                 continue
             command = [python_of(group), "-m", "benchmarks.quality.suggestions", solver]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
