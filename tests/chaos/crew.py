@@ -1,4 +1,4 @@
-"""`python crew.py ADDRESS BUDGET OUT [SECONDS]`: one process of a study. Writes what it was told is recorded into OUT."""
+"""`python crew.py ADDRESS BUDGET OUT [SECONDS]`: one process of a study; OUT gets what it was told is recorded."""
 
 import os
 import sys

@@ -12,7 +12,7 @@ import pytest
 import thalweg as tw
 
 sys.path.insert(0, str(Path(__file__).parent))
-import crew  # noqa: E402
+import crew
 
 pytestmark = pytest.mark.chaos
 

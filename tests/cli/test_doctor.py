@@ -158,7 +158,7 @@ def test_all_commands_take_the_address_of_a_server(postgres_address):
     with tw.Study({"x": (-5.0, 5.0)}, store=postgres_address, name="far", strategy="random", seed=0) as study:
         study.run(lambda params: params["x"] ** 2, max_evals=12)
     code, text = asked(list_studies, postgres_address)
-    assert code == 0 and ["far", "12", "0", "0"] == text.splitlines()[1].split()[:4]
+    assert code == 0 and text.splitlines()[1].split()[:4] == ["far", "12", "0", "0"]
     code, text = asked(doctor, postgres_address)
     assert "study far: 12 ended" in text and "every row is as it was written" in text
     assert asked(repair, postgres_address) == (0, "nothing to repair\n")

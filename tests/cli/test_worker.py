@@ -30,7 +30,8 @@ number = 3
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "mine.py").write_text(SOURCE)
-    with tw.Study({"x": (-5.0, 5.0)}, store=f"sqlite:///{tmp_path}/s.db", name="demo", strategy="random", seed=1) as one:
+    address = f"sqlite:///{tmp_path}/s.db"
+    with tw.Study({"x": (-5.0, 5.0)}, store=address, name="demo", strategy="random", seed=1) as one:
         one.budget = 60
     return tmp_path
 
@@ -67,7 +68,7 @@ def test_a_killed_worker_loses_nothing(folder):
     first.communicate(timeout=20)
     before = {t.number: t.value for t in trials(folder)}
     second = start(folder, "mine:bowl")
-    out, err = second.communicate(timeout=60)
+    _, err = second.communicate(timeout=60)
     assert second.returncode == 0, err
     after = {t.number: t.value for t in trials(folder)}
     assert len(after) == 60

@@ -17,7 +17,9 @@ from .main import INTERRUPTED
 @click.option("--evaluator", metavar="NAME", help="inline, thread, process, async, vectorised, ray.")
 @click.option("--eval-timeout", metavar="auto|SECONDS", help="For one evaluation.")
 @click.option(
-    "--max-evals", type=click.IntRange(1), help="The study's lifetime number of trials, for everybody (as it is stored)."
+    "--max-evals",
+    type=click.IntRange(1),
+    help="The study's lifetime number of trials (as it is stored).",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="Leave after this long.")
 @click.option("--retries", type=click.IntRange(0), default=0, help="Further attempts of failed evaluations.")
@@ -44,7 +46,8 @@ def worker(ctx: click.Context, /, objective: str, store: str, name: str, **optio
         try:
             timeout = float(timeout)
         except ValueError:
-            raise click.BadParameter(f"auto or seconds expected, got {timeout!r}", param_hint="--eval-timeout") from None
+            hint = f"auto or seconds expected, got {timeout!r}"
+            raise click.BadParameter(hint, param_hint="--eval-timeout") from None
     result = work(
         store,
         name,

@@ -1,7 +1,7 @@
-"""A trial as a store gives it back. Apart from the seam, because msgspec makes it, which is loaded where there is a store.
+"""A trial as a store gives it back. Apart from the seam, because msgspec makes it, which is loaded with a store.
 
-Decoders fill it in directly, and the garbage collector need not know of it: 100,000 of them take 0.1 CPU-s to make, where
-dataclasses take 0.3.
+Decoders fill it in directly, and the garbage collector need not know of it: 100,000 of them take 0.1 CPU-s to make,
+where dataclasses take 0.3.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.batch import Status
-from ..core.store import Member, Opened, Store, StoredTrial
+from ..core.store import Member, Opened, Store
+from ..core.stored import StoredTrial
 
 FINAL = int(Status.DONE)
 FAILED = int(Status.FAILED)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.store import PRIORITY_S, StoredTrial
+from ..core.store import PRIORITY_S
+from ..core.stored import StoredTrial
 
 LEASE_S = 10.0
 

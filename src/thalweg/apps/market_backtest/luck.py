@@ -9,7 +9,8 @@ import numpy as np
 
 from ...core.batch import Floats, Status
 from ...core.space import Space
-from ...core.store import Store, StoredTrial
+from ...core.store import Store
+from ...core.stored import StoredTrial
 from .bars import Bars
 
 FINAL = "all"

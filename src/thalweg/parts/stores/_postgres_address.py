@@ -136,7 +136,12 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     Raises:
         StoreError: one of them cannot be.
     """
-    options = {"schema": "thalweg", "durability": "full", "lease_s": Store.lease_s, "patience_s": 60.0} | given
+    options: dict[str, Any] = {
+        "schema": "thalweg",
+        "durability": "full",
+        "lease_s": Store.lease_s,
+        "patience_s": 60.0,
+    } | given
     if options["durability"] not in ("full", "fast"):
         raise StoreError(f"durability must be 'full' or 'fast', got {options['durability']!r}")
     if not isinstance(options["schema"], str) or not re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", options["schema"]):

@@ -51,7 +51,7 @@ class Result(NamedTuple):
     """What a statement gave: its rows, and how many it gave or changed."""
 
     rows: list[Any]
-    count: int
+    changed: int
 
 
 class Link:
@@ -120,7 +120,8 @@ class Link:
 
     def rows(self, name: str, /, **values: Any) -> list[Any]:
         """The rows of a named query: prepared by the server, and sent in binary form, for many of them."""
-        return self._fast.execute(queries(_QUERIES)[name], values).fetchall()
+        found: list[Any] = self._fast.execute(queries(_QUERIES)[name], values).fetchall()
+        return found
 
     def settle(self) -> None:
         """Leave no transaction open, whatever happened; a session that cannot be brought to that is closed."""

@@ -124,7 +124,7 @@ class Server:
         try:
             said = link.say("say_call", writer=self._writer, call=self._call)
             results = link.batch(["BEGIN", said, *(link.say(name, **values) for name, values in reads)])
-            if not results[1].count:  # it had happened: only its acknowledgement was lost
+            if not results[1].changed:  # it had happened: only its acknowledgement was lost
                 link.batch(["ROLLBACK"])
                 answer: T = self._answer
             else:

@@ -472,7 +472,7 @@ class PostgresStore(Store):
         crc = snapshot_crc(study, by, sequence, text)
         row = {"study": study, "by": by, "sequence": sequence, "body": text, "crc": crc}
         kept = self._server.do(("keep_snapshot", row | {"token": None if member is None else member.token}))
-        if not kept[0].count and member is not None:
+        if not kept[0].changed and member is not None:
             self._server.read(
                 lambda link: self._counter(link, study, member)
             )  # there is a newer one, or the place was taken this moment
