@@ -88,11 +88,14 @@ def check(address, said, budget):
     study.close()
 
 
-STORMS = [(4, 20, 400), pytest.param(8, 200, 6_000, marks=pytest.mark.slow)]
+STORMS = [
+    ("sqlite", 8, 200, 6_000),
+    ("postgres", 4, 20, 400),
+    pytest.param("postgres", 8, 200, 6_000, marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize(("workers", "kills", "budget"), STORMS)
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("kind", "workers", "kills", "budget"), STORMS)
 def test_killed_coordinators_lose_nothing(tmp_path, request, kind, workers, kills, budget):
     address = f"sqlite:///{tmp_path}/storm.db" if kind == "sqlite" else request.getfixturevalue("postgres_address")
     tw.Study(crew.SPACE, store=address, name="storm", strategy=crew.STRATEGY, seed=7).close()

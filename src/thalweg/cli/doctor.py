@@ -36,5 +36,6 @@ def doctor(ctx: click.Context, store: str | None, as_json: bool, quiet: bool) ->
             if cure and level != "ok":
                 click.echo(f"            {redacted(cure)}")
         problems = sum(finding.level == "problem" for finding in found)
-        click.echo(f"{problems} problems" if problems else "no problem")
+        said = f"{problems} problem{'s' * (problems > 1)}" if problems else "no problem"
+        click.echo(said)
     ctx.exit(1 if any(finding.level == "problem" for finding in found) else 0)
