@@ -276,8 +276,8 @@ def page(seen: dict[tuple[str, int], list[Turn]], read: list[list[str]], given: 
             "",
             f"{given.repetitions} interleaved turns of {given.seconds:g} s each. CPU: the least of the turns, of the "
             "clients (not of the server); rate, wall time and latencies: those of the best turn. Compare rows of one "
-            "table: the machine had other work beside. What a sync takes (0.1 to 8 ms) changed by the minute: rates and "
-            "latencies of single trials in a file or on the server go with it, CPU times hardly do.",
+            "table: the machine had other work beside. What a sync takes (0.1 to 8 ms) changed by the minute: rates "
+            "and latencies of single trials in a file or on the server go with it, CPU times hardly do.",
             "",
             "## One process",
             "",

@@ -72,7 +72,7 @@ def ending(name: str) -> str:
 
 
 class Disk:
-    """The files after a cut. synced: by name; a new one is there once it is synced, and what was deleted before is gone.
+    """The files after a cut. synced: by name; once a new one is synced it is there, and what was deleted before is not.
     waiting: operations since."""
 
     def __init__(self) -> None:
