@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 from hosts import MemoryHost, SQLiteHost
 
@@ -87,7 +86,7 @@ class LastAnswerWins(MemoryStore):
 class ForgetsAttempts(MemoryStore):
     def claim(self, member, limit, numbers=None, attempts=3):
         got = super().claim(member, limit, numbers, 10**9)
-        return [dataclasses.replace(trial, attempt=1) for trial in got]
+        return [msgspec.structs.replace(trial, attempt=1) for trial in got]
 
 
 class NumbersTwice(MemoryStore):

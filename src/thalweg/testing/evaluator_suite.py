@@ -299,8 +299,10 @@ def check_cancel(suite: Suite) -> None:
 
     async def again(evaluator: Evaluator) -> None:
         for hang in suite.hangs:
+            prepared = evaluator.prepare(job_of([hang]))
+            await evaluator.ready(prepared)  # who replaces the worker that was ended before is no leftover
             before = _children()
-            task = asyncio.ensure_future(evaluator.evaluate(evaluator.prepare(job_of([hang]))))
+            task = asyncio.ensure_future(evaluator.evaluate(prepared))
             await asyncio.sleep(0.15)
             require(not task.done(), f"{hang!r} came back")
             task.cancel()

@@ -87,7 +87,7 @@ def test_a_study_survives_every_kind_of_misbehaviour(tmp_path: Path, monkeypatch
             "params": [f"kind:cat[{','.join(KINDS)}]"],
             "minimize": {"score": r"regex('score (\S+)', stdout)"},
             "environment": {tag: "1"},
-            "eval_timeout": 3,
+            "eval_timeout": 6,
             "limits": {"memory": "200MB", "processes": 20},
             "budget": 50,
             "jobs": 3,

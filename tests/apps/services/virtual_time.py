@@ -11,6 +11,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self.now
 
+    async def shutdown_default_executor(self, timeout=None):
+        await super().shutdown_default_executor()  # real threads end in real time: no limit in virtual time
+
     def _run_once(self):
         if not self._ready and self._scheduled:
             self.now = max(self.now, self._scheduled[0]._when)

@@ -318,6 +318,8 @@ def _trials_of(study: int, rows: list[Row], damaged: Callable[[int, str], None])
         for trial, status, attempt, owner in zip(trials, statuses, attempts, owners, strict=True):
             if status < _FINAL:  # a final row has no owner, and no crc would tell
                 trial.attempt, trial.owner = attempt, owner
+            elif not trial.values and trial.attempt == 1:  # released: nothing else says how often it was begun
+                trial.attempt = attempt
     if b'"~"' in text:
         for trial in trials:
             if trial.components is not None:
