@@ -295,11 +295,6 @@ class Session:
         self._improve(chunk.numbers, outcomes)
         self.conclude(chunk)
 
-    @property
-    def outside(self) -> int:
-        """Trials that count in no budget: results from elsewhere."""
-        return sum(source in OUTSIDE for source in self.history.sources.values())
-
     def release(self, chunks: list[Chunk]) -> None:
         """Take back opened rows that never started: their budget is free again, the rows wait in the backlog."""
         for chunk in chunks:

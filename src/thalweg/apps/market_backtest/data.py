@@ -63,7 +63,7 @@ def _sample(symbol: str) -> Bars:
     try:
         stocks: Any = importlib.import_module("bokeh_sampledata.stocks")
     except ImportError:
-        raise MissingExtra("bokeh_sampledata", "market", f"the prices of {symbol}") from None
+        raise MissingExtra("bokeh_sampledata", "market", f"reading the prices of {symbol}") from None
     rows = getattr(stocks, symbol)
     scale = np.asarray(rows["adj_close"], dtype=np.float64) / np.asarray(rows["close"], dtype=np.float64)
     adjusted = (np.asarray(rows[name], dtype=np.float64) * scale for name in PRICES)

@@ -45,7 +45,7 @@ class Known:
         bad = ~(np.isfinite(values) & (values >= floor))
         if not bad.any():
             return None
-        return f"finite and {'not below' if self.zero else 'above'} 0 is needed, got {values[bad][0]!r}"
+        return f"finite and {'not below' if self.zero else 'above'} 0 is needed, got {float(values[bad][0])!r}"
 
 
 PARAMETERS: dict[str, Known] = {
