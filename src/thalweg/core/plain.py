@@ -22,7 +22,16 @@ def encode(value: Any) -> Any:
     Raises:
         TypeError: something in it is not plain data; the message names its type.
     """
-    if value is None or isinstance(value, (bool, str)):
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
+    if kind is dict:
+        return _encode_dict(value)
+    if kind is list:
+        if set(map(type, value)) == {int} and min(value) >= -_SAFE and max(value) <= _SAFE:
+            return value.copy()  # numbers of trials: without a call for each
+        return [encode(item) for item in value]
+    if isinstance(value, str):
         return value
     if isinstance(value, np.generic):
         return _encode_array(np.asarray(value), "scalar")

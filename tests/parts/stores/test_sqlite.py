@@ -1,5 +1,6 @@
 """The SQLite store beside the contract: places, versions, damage, bounds, forks."""
 
+import fcntl
 import os
 import re
 import stat
@@ -359,6 +360,38 @@ def test_the_wal_stays_small(tmp_path, monkeypatch):
     reader.close()
     store.close()
     assert not wal.exists()
+
+
+def test_nobody_waits_for_a_checkpoint(tmp_path, monkeypatch):
+    """What was committed is carried over while others may write; only a WAL that is too long makes them wait."""
+    monkeypatch.setattr(_database, "CHECKPOINT_PAGES", 40)
+    monkeypatch.setattr(_database, "TRUNCATE_PAGES", 400)
+    store = filled(tmp_path / "x.db")
+    database = store._database
+    free = []
+    original = database._checkpoint
+
+    def watched(connection):
+        with open(f"{store.path}-lock") as gate:
+            try:
+                fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free.append((database._wal.pages, False))
+            else:
+                free.append((database._wal.pages, True))
+        original(connection)
+
+    monkeypatch.setattr(database, "_checkpoint", watched)
+    reader = apsw.Connection(str(store.path))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM trial").fetchall()
+    for i in range(20):
+        first, count, _ = store.open_trials(1, opening_of(30, i, SPACE), None)
+        store.append(1, finishing_of(range(first, first + count)))
+    reader.close()
+    assert {pages < 400 for pages, _ in free} == {True, False}
+    assert all(is_free == (pages < 400) for pages, is_free in free)
+    store.close()
 
 
 def test_durability_sets_synchronous(tmp_path):

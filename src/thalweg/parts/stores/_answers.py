@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...core.batch import Status
 from ...core.store import Entry, Member
-from ._books import Books, one
+from ._books import Books, Line, lines_of, one
 from ._common import never_opened
 from ._members import Members
 from ._rows import Ended, same_result, sound, with_attempt
@@ -45,10 +45,10 @@ class Settled:
 
 def end(
     books: Books, members: Members, connection: apsw.Connection, study: int, rows: Sequence[Ended],
-    log: Sequence[Entry], member: Member | None, keep_attempts: bool,
+    lines: Sequence[Line], member: Member | None, keep_attempts: bool,
 ) -> tuple[list[int], list[tuple[float, int]]]:  # fmt: skip
-    """Write results and `log`: (the numbers that are refused; time and sequence of the lines, none if it is not
-    written because the place of `member` is another's).
+    """Write results and `lines` of the log: (the numbers that are refused; time and sequence of the lines, none if they
+    are not written because the place of `member` is another's).
 
     keep_attempts: see `settle`.
 
@@ -61,7 +61,7 @@ def end(
     before = connection.total_changes()
     connection.executemany(
         books.sql["finish_own"],
-        ((study, number, status, version, text, crc, attempt, token) for number, status, text, crc, attempt in rows),
+        [(study, number, status, version, text, crc, attempt, token) for number, status, text, crc, attempt in rows],
     )
     settled = Settled()
     if connection.total_changes() - before != len(rows):
@@ -69,9 +69,9 @@ def end(
     if len(rows) > len(settled.refused):
         counter.version = version
     if member is not None and counter.gone is None:
-        log = ()
-    written = books.write_log(connection, counter, log)
-    books.write_log(connection, counter, settled.lines(member))
+        lines = ()
+    written = books.write_log(connection, counter, lines)
+    books.write_log(connection, counter, lines_of(settled.lines(member)))
     members.heard(connection, member, counter)
     books.keep(connection, counter)
     return settled.refused, written

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from ...core.errors import StoreError
 from ...core.store import Entry, Member, StudyRecord
 from ._queries import queries
-from ._rows import crc_of, from_json, log_crc, study_crc, text_of, to_json
+from ._rows import from_json, log_crc, study_crc, text_of, to_json
 
 if TYPE_CHECKING:
     import apsw
@@ -41,8 +42,25 @@ class Counter:
         return wanted if budget is None else max(0, min(wanted, budget - self.used))
 
 
-def _counter_crc(*fields: int | None) -> int:
-    return crc_of(*fields) if fields[-1] is not None else crc_of(*fields[:-1])
+def _counter_crc(study: int, number: int, used: int, version: int, sequence: int, budget: int | None) -> int:
+    text = f"{study}\n{number}\n{used}\n{version}\n{sequence}"
+    return crc32((text if budget is None else f"{text}\n{budget}").encode())
+
+
+Line = tuple[str, float, str, int]
+"""Kind, time, body and ordinal of a line of the log that is about to be written."""
+
+
+def lines_of(entries: Sequence[Entry]) -> list[Line]:
+    """The lines that `entries` will be. Made before others have to wait.
+
+    Raises:
+        StoreError: a body is not plain data.
+    """
+    return [
+        (entry.kind, entry.time_unixtime or time.time(), to_json(entry.body, f"log line {entry.kind!r}"), entry.by)
+        for entry in entries
+    ]
 
 
 class Books:
@@ -85,18 +103,17 @@ class Books:
         return StoreError(f"{self.path}: study {study} is not there; was it deleted meanwhile?")
 
     def write_log(
-        self, connection: apsw.Connection, counter: Counter, entries: Sequence[Entry]
+        self, connection: apsw.Connection, counter: Counter, lines: Sequence[Line]
     ) -> list[tuple[float, int]]:
-        """Write the entries; the (time, sequence) each of them got, to be told when the transaction stands."""
+        """Write the lines; the (time, sequence) each of them got, to be told when the transaction stands."""
+        study, sequence, query = counter.study, counter.sequence, self.sql["add_entry"]
         written = []
-        for entry in entries:
-            counter.sequence += 1
-            moment = entry.time_unixtime or time.time()
-            body = to_json(entry.body, f"log line {entry.kind!r}")
-            crc = log_crc(counter.study, counter.sequence, entry.kind, moment, body, entry.by)
-            row = (counter.study, counter.sequence, entry.kind, moment, body, entry.by, crc)
-            connection.execute(self.sql["add_entry"], row)
-            written.append((moment, counter.sequence))
+        for kind, moment, body, by in lines:
+            sequence += 1
+            crc = log_crc(study, sequence, kind, moment, body, by)
+            connection.execute(query, (study, sequence, kind, moment, body, by, crc))
+            written.append((moment, sequence))
+        counter.sequence = sequence
         return written
 
     def write_spec(self, connection: apsw.Connection, study: int, moment: float, body: str) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from ...core.batch import Status
 from ...core.store import Entry, Member
-from ._books import Books, Counter, every
+from ._books import Books, Counter, every, lines_of
 from ._common import lost_error
 from ._members import Members
 from ._rows import Row, place, sound, state_crc
@@ -83,7 +83,7 @@ def take(books: Books, connection: apsw.Connection, counter: Counter, member: Me
         connection.execute(books.sql["finish_any"], values)
     if found.poisoned:
         said = [row[0] for row, _ in found.poisoned]
-        books.write_log(connection, counter, [Entry("poisoned", {"numbers": said}, by=member.ordinal)])
+        books.write_log(connection, counter, lines_of([Entry("poisoned", {"numbers": said}, by=member.ordinal)]))
     return mine
 
 

@@ -35,8 +35,8 @@ T = TypeVar("T")
 APPLICATION_ID = 0x7468616C  # "thal": what file(1) and we recognise our files by
 SCHEMA_VERSION = 3
 BUSY_MS = 10_000
-CHECKPOINT_PAGES = 1_000  # 4 MB: carry the WAL over into the file
-TRUNCATE_PAGES = 4_000  # 16 MB: readers kept it from starting anew; cut it
+CHECKPOINT_PAGES = 2_000  # 8 MB: carry the WAL over into the file, while others write
+TRUNCATE_PAGES = 4_000  # 16 MB: others kept it from starting anew; make them wait
 TRUNCATE_WAIT_MS = 200  # for readers to let go; at most once in CHECKPOINT_PAGES / 2 pages
 
 _living: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -71,7 +71,7 @@ class Database:
         self._gate = open_gate(self.path)
         connection = None
         try:
-            with self._queue(), _translated(self.path):
+            with self._alone():
                 # Not made here: a file that vanished is an error, not an empty store.
                 connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self.vfs)
                 self._prepare(connection)
@@ -104,10 +104,11 @@ class Database:
     @contextmanager
     def writing(self, durable: bool) -> Iterator[apsw.Connection]:
         """A transaction that may write: all of it happens, or none. durable: on the disk before it is acknowledged."""
+        level = "FULL" if durable and self.full else "NORMAL"
         with self._lock:
             connection = self._here()
-            with self._queue(), _translated(self.path):
-                level = "FULL" if durable and self.full else "NORMAL"
+            self._line_up()
+            try:
                 if self._synchronous != level:
                     connection.pragma("synchronous", level)
                     self._synchronous = level
@@ -118,8 +119,15 @@ class Database:
                 except BaseException:
                     _roll_back(connection)
                     raise
-                if self._wal.pages >= self._wal.due:
+                if self._wal.pages >= max(self._wal.due, TRUNCATE_PAGES):
                     self._checkpoint(connection)
+            except Exception as error:
+                _raise_ours(self.path, error)
+                raise
+            finally:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
+            if self._wal.pages >= self._wal.due:  # others may write meanwhile: it syncs twice
+                self._checkpoint(connection)
 
     def together(self, work: Callable[[apsw.Connection], T]) -> T:
         """What `work` gives, done in a durable transaction, perhaps together with that of other threads.
@@ -164,12 +172,14 @@ class Database:
         """A transaction that sees one moment of the file."""
         with self._lock:
             connection = self._here()
-            with _translated(self.path):
+            try:
                 connection.execute("BEGIN")
-                try:
-                    yield connection
-                finally:
-                    _roll_back(connection)
+                yield connection
+            except Exception as error:
+                _raise_ours(self.path, error)
+                raise
+            finally:
+                _roll_back(connection)
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
         """The commit stands whatever happens here: what fails, or is held up by a reader, is tried again later."""
@@ -183,18 +193,26 @@ class Database:
                 return
             connection.set_busy_timeout(TRUNCATE_WAIT_MS)
             try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)  # its end is cut by journal_size_limit
             finally:
                 connection.set_busy_timeout(BUSY_MS)
 
-    @contextmanager
-    def _queue(self) -> Iterator[None]:
+    def _line_up(self) -> None:
+        """Wait until it is this process's turn to write; `flock` it open again afterwards."""
         try:
             fcntl.flock(self._gate, fcntl.LOCK_EX)
         except OSError as error:
             raise StoreError(f"{self.path}-lock: {error.strerror}; writers cannot queue on this file system") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes, opens or closes the file meanwhile."""
+        self._line_up()
         try:
             yield
+        except Exception as error:
+            _raise_ours(self.path, error)
+            raise
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
@@ -223,7 +241,7 @@ class Database:
 
     def _let_go(self) -> None:
         if self._connection is not None and self._pid == os.getpid():
-            with self._queue(), _translated(self.path):
+            with self._alone():
                 self._connection.close()  # the last one out carries the WAL over
             self._connection = None
         self._close_gate()
@@ -363,16 +381,13 @@ def migrate(connection: apsw.Connection, path: Path, version: int, scripts: dict
     return copy
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours, with a cure."""
+def _raise_ours(path: Path, error: Exception) -> None:
+    """Raise SQLite's errors as ours, with a cure; others are none of our business."""
     import apsw
 
-    try:
-        yield
-    except apsw.Error as error:
+    if isinstance(error, apsw.Error):
         raise StoreError(f"{path}: {error}: {_cure(error).replace('FILE', str(path))}") from error
-    except UnicodeDecodeError as error:
+    if isinstance(error, UnicodeDecodeError):
         raise StoreError(f"{path}: a text in it is damaged ({error.reason}); salvage: thalweg repair {path}") from error
 
 

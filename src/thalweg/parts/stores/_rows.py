@@ -67,7 +67,7 @@ def from_json(text: str) -> Any:
 
 def state_crc(owner: int | None, attempt: int) -> int:
     """The crc of who works on an open trial, and how often it was begun."""
-    return crc_of(owner, attempt)
+    return crc32(f"{owner}\n{attempt}".encode())
 
 
 def released_crc(study: int, number: int) -> int:
@@ -82,7 +82,8 @@ def retracted_crc(study: int, number: int, result: bytes) -> int:
 
 def log_crc(study: int, sequence: int, kind: str, moment: float, body: str, by: int) -> int:
     """The crc of a line of the log."""
-    return crc_of(study, sequence, kind, moment, body, by) if by else crc_of(study, sequence, kind, moment, body)
+    text = f"{study}\n{sequence}\n{kind}\n{moment}\n{body}"
+    return crc32((f"{text}\n{by}" if by else text).encode())
 
 
 def entry_of(study: int, row: Sequence[Any]) -> Entry | None:

@@ -39,7 +39,7 @@ from ...core.store import (
 from ...core.stored import StoredTrial
 from . import _claims
 from ._answers import end
-from ._books import Books, Counter, every, one
+from ._books import Books, Counter, every, lines_of, one
 from ._common import (
     check_claim,
     check_lease,
@@ -182,7 +182,7 @@ class SQLiteStore(Store):
             crc = study_crc(old.name, text, fingerprint, old.created_unixtime, revision + 1)
             connection.execute(self._sql["set_study"], (study, text, fingerprint, revision + 1, crc))
             counter.version += 1
-            self._books.write_log(connection, counter, [respec_line(old, spec, fingerprint)])
+            self._books.write_log(connection, counter, lines_of([respec_line(old, spec, fingerprint)]))
             self._books.keep(connection, counter)
         return StudyRecord(study, old.name, from_json(text), fingerprint, old.created_unixtime, revision + 1)
 
@@ -253,7 +253,7 @@ class SQLiteStore(Store):
         unique: bool = False,
     ) -> Opened:
         """See `Store.open_trials`. The log is written also where the budget leaves no room."""
-        points = points_of(opening)  # before others have to wait
+        points, lines = points_of(opening), lines_of(log)  # before others have to wait
         with self._database.writing(durable=False) as connection:
             counter = self._books.counter(connection, study, member)
             self._members.check(connection, member, counter)
@@ -271,25 +271,15 @@ class SQLiteStore(Store):
                 base = place(study, 0)
                 connection.executemany(
                     self._sql["open_trial"],
-                    (
-                        (
-                            study,
-                            first + i,
-                            version,
-                            name,
-                            text.decode(),
-                            crc32(text, base + 8 * (first + i)),
-                            state,
-                            attempt,
-                            token,
-                            due,
-                        )
-                        for i, (name, text) in enumerate(points)
-                    ),
-                )
+                    [
+                        (study, number, version, name, text.decode(), crc32(text, base + 8 * number), state, attempt,
+                         token, due)
+                        for number, (name, text) in enumerate(points, first)
+                    ],
+                )  # fmt: skip
                 counter.next += len(points)
                 counter.used += len(points)
-            written = self._books.write_log(connection, counter, log)
+            written = self._books.write_log(connection, counter, lines)
             self._books.keep(connection, counter)
         stamp(log, written)
         return Opened(first, len(points), taken)
@@ -320,10 +310,10 @@ class SQLiteStore(Store):
         self, study: int, finishing: Finishing, log: Sequence[Entry] = (), member: Member | None = None
     ) -> list[int]:
         """See `Store.append`. Where the place of `member` is another's by now, `log` is not written."""
-        rows = list(result_rows(study, finishing))  # before others have to wait
+        rows, lines = list(result_rows(study, finishing)), lines_of(log)  # before others have to wait
         keep_attempts = finishing.attempts is None
         refused, written = self._database.together(
-            lambda connection: end(self._books, self._members, connection, study, rows, log, member, keep_attempts)
+            lambda connection: end(self._books, self._members, connection, study, rows, lines, member, keep_attempts)
         )
         stamp(log if written else (), written)
         return refused
@@ -363,7 +353,8 @@ class SQLiteStore(Store):
                 done.append(number)
             if done:
                 counter.version += 1
-                self._books.write_log(connection, counter, [Entry("retracted", {"numbers": done, "reason": reason})])
+                line = Entry("retracted", {"numbers": done, "reason": reason})
+                self._books.write_log(connection, counter, lines_of([line]))
                 self._books.keep(connection, counter)
         return done
 
@@ -377,7 +368,7 @@ class SQLiteStore(Store):
     ) -> int:
         """See `Store.add`. The numbers in `finishing` are not looked at: row i of both is one trial."""
         check_lengths(opening, finishing)
-        points = points_of(opening)
+        points, lines = points_of(opening), lines_of(log)
         token = member.token if member is not None else None
         with self._database.writing(durable=True) as connection:
             counter = self._books.counter(connection, study, member)
@@ -393,7 +384,7 @@ class SQLiteStore(Store):
             )  # fmt: skip
             counter.next += len(points)
             counter.version = version if points else counter.version
-            written = self._books.write_log(connection, counter, log)
+            written = self._books.write_log(connection, counter, lines)
             self._members.heard(connection, member, counter)
             self._books.keep(connection, counter)
         stamp(log, written)
@@ -429,10 +420,11 @@ class SQLiteStore(Store):
 
     def log(self, study: int, entries: Sequence[Entry], member: Member | None = None) -> int:
         """See `Store.log`."""
+        lines = lines_of(entries)
         with self._database.writing(durable=False) as connection:
             counter = self._books.counter(connection, study, member)
             self._members.must_hold_place(member, counter)
-            written = self._books.write_log(connection, counter, entries)
+            written = self._books.write_log(connection, counter, lines)
             self._books.keep(connection, counter)
         stamp(entries, written)
         return counter.sequence
