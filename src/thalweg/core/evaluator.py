@@ -8,6 +8,7 @@ no process behind and lets the cancellation through.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ class Job:
     stop_at: `time.perf_counter()` moment at which an evaluator that works row by row gives back what it has so far.
     goal: an evaluator that works row by row gives back what it has after a (first, minimised) value <= goal.
     report: where `Context.report` goes, or None.
+    urgent: people queued these points: where jobs wait for a worker, it goes before the others.
     """
 
     numbers: Ints
@@ -38,6 +40,7 @@ class Job:
     stop_at: float = float("inf")
     goal: float = float("-inf")
     report: Report | None = None
+    urgent: bool = False
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -83,11 +86,29 @@ class Evaluator(ABC):
     """A cancelled `evaluate` ends what ran. Deadlines need this."""
     suspends: bool = True
     """`evaluate` really suspends: it is driven by asyncio. Otherwise by `send(None)` on the caller's thread."""
+    changed: Callable[[], None] | None = None
+    """Set by the loop; an evaluator calls it, on the loop's thread, when `slots` has grown by itself."""
 
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many `evaluate` calls may be in flight at once."""
+        """How many `evaluate` calls may run at once."""
+
+    @property
+    def ahead(self) -> int:
+        """How many further `evaluate` calls may wait in it already, so that its workers need not wait for the next job
+        (may change as evaluation times become known).
+        """
+        return 0
+
+    @property
+    def width(self) -> int:
+        """`slots` as known before `open`: the width of ordered mode where people give none.
+
+        Raises:
+            EvaluatorError: nobody knows yet.
+        """
+        return self.slots
 
     @property
     def rows(self) -> int:

@@ -71,6 +71,8 @@ class Flights:
     def use(self, evaluator: Evaluator) -> None:
         """Evaluate with `evaluator` from now on."""
         self.evaluator = evaluator
+        if self.signal.wake is not None:
+            evaluator.changed = self._wake.set
         self._times_rows = type(evaluator).running_s is not Evaluator.running_s
 
     def prepare_to_wait(self) -> None:
@@ -84,6 +86,7 @@ class Flights:
             loop.call_soon_threadsafe(event.set)
 
         self.signal.wake = wake
+        self.evaluator.changed = event.set
 
     @property
     def rows_under_way(self) -> int:
@@ -96,7 +99,13 @@ class Flights:
         evaluator = self.evaluator
         if not evaluator.suspends:
             return evaluator.rows
-        return (evaluator.slots - len(self.flying)) * evaluator.rows
+        return (self._most - len(self.flying)) * evaluator.rows
+
+    @property
+    def _most(self) -> int:
+        """Jobs in flight: no row waits in a worker's queue that a strategy would choose better later."""
+        evaluator = self.evaluator
+        return evaluator.slots + (0 if self.session.strategy.speculates else evaluator.ahead)
 
     @property
     def suspends(self) -> bool:
@@ -167,6 +176,7 @@ class Flights:
         if self.target.wants_context or self.target.program is not None:
             job.seeds = seeds(self.session.seed, chunk.numbers)
             job.report = self.signal.report
+        job.urgent = chunk.source == "enqueued"
         return job
 
     # --- in flight ------------------------------------------------------------------------------------------------
@@ -176,7 +186,7 @@ class Flights:
         import asyncio
 
         evaluator = self.evaluator
-        while queue and len(self.flying) < evaluator.slots:
+        while queue and len(self.flying) < self._most:
             chunk = self._next(queue)
             if chunk is None:
                 continue
@@ -193,7 +203,10 @@ class Flights:
         rows = 1 if self.deadline is not None and not self._times_rows else max(1, self.evaluator.rows)
         # a fair share for every free slot: the last rows of a run must not wait behind one another
         waiting = sum(map(len, queue))
-        rows = max(1, min(rows, -(-waiting // max(1, self.evaluator.slots - len(self.flying)))))
+        rows = min(rows, -(-waiting // max(1, self._most - len(self.flying))))
+        if self.limits.max_evals is not None:  # as the budget ends jobs become smaller (doi:10.1109/TC.1987.5009495)
+            rows = min(rows, -(-(waiting + max(0, self.limits.max_evals - self.session.used)) // self._most))
+        rows = max(1, rows)
         chunk = queue.popleft()
         if chunk.lost:
             return self._retaken(chunk, queue)
@@ -234,6 +247,7 @@ class Flights:
 
         began = perf_counter()
         task = asyncio.ensure_future(self.evaluator.evaluate(prepared))
+        self.evaluator.running_s(prepared)  # an evaluator that has to ask far away which row runs hears of it early
         spent, limit = 0.0, deadline.limit() * patience
         try:
             while spent < limit:

@@ -231,7 +231,7 @@ class Study:
         tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
         width = None
         if self._ordered:
-            width = self._width(count_workers(workers) or tools.slots)
+            width = self._width(count_workers(workers), tools)
         self._begin(max_evals)
         self._budget = max_evals
         if self.store.durable and max_evals is not None:
@@ -240,13 +240,13 @@ class Study:
             note_code(self.session, self.name, target)
         return target, tools, limits, Options(retries, width, deadline, probe), Signal()
 
-    def _width(self, workers: int) -> int:
+    def _width(self, workers: int | None, tools: Evaluator) -> int:
         """The width of ordered mode: given, or kept from the study's first run."""
         if isinstance(self._ordered, bool):
             known = self.store.entries(self._id, 0, ("width",))
-            self._ordered = int(known[0].body["width"]) if known else workers
+            self._ordered = int(known[0].body["width"]) if known else workers or tools.width
             if not known:
-                self.session.log("width", width=workers)
+                self.session.log("width", width=self._ordered)
         return self._ordered
 
     def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:

@@ -264,7 +264,7 @@ def test_actors_that_never_begin_end_the_run(cluster):
 
     async def body():
         cluster.call = lambda actor, method, *rest: asyncio.ensure_future(lost())
-        evaluator._fleet.discard(evaluator._fleet._idle[0])
+        evaluator._fleet.discard(next(iter(evaluator._fleet._by[0])))
         with pytest.raises(EvaluatorError, match="lost before they begin"):
             await evaluator.evaluate(evaluator.prepare(job_of(["good"])))
 

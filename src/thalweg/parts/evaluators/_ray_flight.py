@@ -17,12 +17,11 @@ from ...core.errors import EvaluatorError
 from ...core.evaluator import Job, Outcomes
 from ._chunks import MOST
 from ._ray_fleet import Cluster, Fleet, Lost, Slot
-from ._ray_host import BROKEN, READY
+from ._ray_host import BROKEN, ENDED, OVER, READY, SEEN_S
 from ._wire import pack_job
 
 WATCH_S = 0.6
-"""Jobs of several rows are watched when they take longer than this, or when somebody asks: a deadline has to know which
-row runs."""
+"""Where there is a deadline, which has to know which row runs, jobs are watched that take longer than this."""
 END_S = 10.0
 """An actor that does not end its worker within this long is ended itself."""
 NODES = 3
@@ -32,24 +31,45 @@ _serials = itertools.count()
 
 
 class Flight:
-    """A job. slot: the actor it has.  kept: the rows finished before it was cut off."""
+    """A job. slot: the actor it has, or waits in.  kept: the rows finished before it was cut off."""
 
     def __init__(self, cluster: Cluster, fleet: Fleet, job: Job, objectives: int) -> None:
         self._cluster, self._fleet, self.job = cluster, fleet, job
         self._objectives = objectives
         self.slot: Slot | None = None
         self.kept = Outcomes.failed(0, objectives, "")
-        self._row, self._began, self._sent = -1, 0.0, 0.0
+        self._row, self._began = -1, 0.0
         self._lost = 0
+        self.serial = -1
+        """The number of the call that runs it, -1 before it is sent."""
+        self._alone = True
         self._fault: BaseException | None = None
-        self._asked = asyncio.Event()
+        self._leads = asyncio.Event()
+        self._asked, self._pressed = asyncio.Event(), asyncio.Event()
 
     async def board(self) -> None:
-        """Have an actor that has loaded the objective. Earlier trials are served first."""
+        """Have an actor that has loaded the objective. Urgent jobs are served first, then earlier trials."""
         if self.slot is None:
-            self.slot = await self._fleet.take(int(self.job.numbers[0]))
-        if self.slot.cold:
+            self._leads.clear()
+            self.slot = await self._fleet.take(self, (not self.job.urgent, int(self.job.numbers[0])))
+        if self.slot.cold and self._leads.is_set():
             await self._warm(self.slot)
+
+    def lead(self) -> None:
+        """Nobody is before it at its actor any more: it runs."""
+        self._leads.set()
+        if self.serial >= 0 and self.slot is not None:
+            self._begin(self.slot)
+
+    def _begin(self, slot: Slot) -> None:
+        """Of several rows, and while a new worker starts, only the actor knows which one runs."""
+        self._began = perf_counter()
+        self._row = 0 if self._alone and not slot.cold else -1
+
+    def recall(self) -> None:
+        """Ask the actor to give it back, unless it has begun."""
+        if self.serial >= 0 and self.slot is not None and not self._leads.is_set():
+            _ignore(self._cluster.call(self.slot.handle, "withdraw", self.serial))
 
     async def _warm(self, slot: Slot) -> None:
         """Its worker has ended: wait for the next one, before any deadline begins."""
@@ -69,6 +89,8 @@ class Flight:
 
     def running_s(self) -> float:
         """Seconds the row under way has been running, as far as is known: rather too few than too many."""
+        if self._asked.is_set():
+            self._pressed.set()
         self._asked.set()
         return perf_counter() - self._began if self._row >= 0 else 0.0
 
@@ -86,18 +108,23 @@ class Flight:
             try:
                 outcomes = await self._send(rest)
             except Lost as lost:
+                begun = self._leads.is_set()
                 self._give_up()
+                if not begun:
+                    continue
                 self._lost += 1
                 fatal = self._lost >= NODES if lost.node else True
                 if fatal and len(rest) == 1:
                     return chained(self.kept, self._failed(lost))
                 single = single or not lost.node or self._lost >= NODES - 1
                 continue
+            self._land()
+            if outcomes is None:  # called back: another actor is idle
+                continue
             self.kept = chained(self.kept, outcomes)
             self._lost = 0
             if not single or self._enough(outcomes):
                 break
-        self._land()
         return self.kept
 
     def _enough(self, outcomes: Outcomes) -> bool:
@@ -110,30 +137,35 @@ class Flight:
             error = f"NodeLost: {NODES} nodes were lost while they evaluated this point; the last: {lost}"
         else:
             error = f"WorkerDied: the actor that evaluated this point ended: {lost}"
-        return Outcomes.failed(1, self._objectives, error, perf_counter() - self._sent)
+        return Outcomes.failed(1, self._objectives, error, perf_counter() - self._began)
 
     def _land(self) -> None:
         slot, self.slot = self.slot, None
-        self._row = -1
+        self._row = self.serial = -1
         if slot is not None:
-            self._fleet.give_back(slot)
+            self._fleet.give_back(slot, self)
 
     def _give_up(self, looping: bool = True) -> None:
         slot, self.slot = self.slot, None
-        self._row = -1
+        self._row = self.serial = -1
         if slot is not None:
             (self._fleet.lose if looping else self._fleet.discard)(slot)
 
-    async def _send(self, job: Job) -> Outcomes:
-        """Run `job` in the actor that was taken."""
+    async def _send(self, job: Job) -> Outcomes | None:
+        """Run `job` in the actor that was taken; None: it was called back before it began."""
         assert self.slot is not None
         handle, serial = self.slot.handle, next(_serials)
-        self._began = self._sent = perf_counter()
-        self._row = 0 if len(job) == 1 else -1  # of several, the watcher knows
-        message = pack_job(replace(job, stop_at=job.stop_at - self._began))
-        call = self._cluster.call(handle, "run", serial, message)
-        watched = len(job) > 1 or job.report is not None
-        watcher = asyncio.ensure_future(self._watch(handle, serial, job)) if watched else None
+        self.serial, self._alone = serial, len(job) == 1
+        after = -1
+        if self._leads.is_set():
+            self._begin(self.slot)
+        else:
+            after = self.slot.jobs[0].serial
+        message = pack_job(replace(job, stop_at=job.stop_at - perf_counter()))
+        call = self._cluster.call(handle, "run", serial, message, after)
+        self._fleet.sent(self.slot)
+        watched = job.report is not None or not (self._alone and self._row == 0)
+        watcher = asyncio.ensure_future(self._watch(handle, serial, job, call)) if watched else None
         try:
             kind, body, warm = await asyncio.shield(call)
             self.slot.cold = not warm
@@ -156,7 +188,7 @@ class Flight:
                 f"worker processes on the cluster end before they evaluate anything: {body.decode()}; does the "
                 "objective's module start something when it is imported, or is memory short?"
             )
-        return self._read(body)
+        return None if kind == ENDED else self._read(body)
 
     def _read(self, body: bytes) -> Outcomes:
         outcomes: Outcomes = pickle.loads(body)  # noqa: S301 (from our own actor, through Ray)
@@ -188,16 +220,17 @@ class Flight:
             _ignore(call)
         return None
 
-    async def _watch(self, handle: Any, serial: int, job: Job) -> None:
+    async def _watch(self, handle: Any, serial: int, job: Job, call: asyncio.Future[Any]) -> None:
         """Learn which row runs, and bring reports to the study and its word back."""
-        if job.report is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_S):
-                    await self._asked.wait()
+        if job.report is None and not await self._worth_watching():
+            return
         row, word = -1, None
         try:
-            while row != -2:
+            while not call.done():
                 row, seconds, report = await self._cluster.call(handle, "watch", serial, row, word)
+                if row == OVER:  # or the job has not arrived yet, being longer than this call
+                    await asyncio.sleep(SEEN_S)
+                    continue
                 self._row, self._began = row, perf_counter() - seconds
                 word = None
                 if report is not None and job.report is not None:
@@ -207,6 +240,17 @@ class Flight:
         except Exception as error:  # of the one who hears reports: the objective waits for a word that never comes
             self._fault = error
             _ignore(self._cluster.call(handle, "end", serial))
+
+    async def _worth_watching(self) -> bool:
+        """Wait until it runs, and somebody asks for how long, and asks again or it runs on."""
+        await self._leads.wait()
+        await self._asked.wait()
+        if self._row >= 0:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_S):
+                await self._pressed.wait()
+        return True
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

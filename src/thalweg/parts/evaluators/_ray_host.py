@@ -14,26 +14,52 @@ import pickle
 import socket
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from ...core.evaluator import Job, Outcomes
+from ...core.limits import Limits
 from ._remote import LostTarget, Remote, Supervisor
 from ._wire import append_failure, pack_job, unpack_job
 
 DONE, ENDED, BROKEN = "done", "ended", "broken"
 READY, LOST, DIED = "ready", "lost", "died"
+OVER = -2
 SEEN_S = 0.05
 """A row that has been running this long is told of."""
 _ATTEMPTS = 3
 _LOOK_S = 0.02
+_REMEMBERED = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A call that needs the worker: one after the other, in the order in which the caller sent them.
+
+    serial: its number, -1 for a call that only wants a worker.  after: it goes after this one.  called: it has the
+    worker, or was ended before.  ended: somebody wants its end.  news: there is something to tell of it.
+    """
+
+    serial: int
+    after: int = -1
+    job: Job | None = None
+    ended: bool = False
+    reports: deque[tuple[int, int, Any]] = field(default_factory=deque)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hear(self, number: int, step: int, values: Any) -> None:
+        """A report of the objective, which waits for `watch` to bring the study's word."""
+        self.reports.append((number, step, values))
+        self.news.set()
 
 
 class Host:
-    """One worker process, reached through Ray.
+    """One worker process, reached through Ray. A second job may wait here while one runs.
 
-    payload: the pickled target.  objectives, constrained: of its problem.  threads, preload: see the process evaluator.
-    where: gives the id of the node this runs on.
+    payload: the pickled target.  objectives, constrained: of its problem.  threads, preload, limits: see the process
+    evaluator.  where: gives the id of the node this runs on.
     """
 
     def __init__(
@@ -43,66 +69,115 @@ class Host:
         constrained: bool,
         threads: int | None,
         preload: list[str],
+        limits: Limits | None,
         where: Callable[[], str],
     ) -> None:
         self._objectives, self._constrained = objectives, constrained
         self._node = where()
         self._host = socket.gethostname()
-        self._supervisor = Supervisor(payload, objectives, threads, preload)
+        self._supervisor = Supervisor(payload, objectives, threads, preload, limits)
         self._remote: Remote | None = None
-        self._job: Job | None = None
-        self._serial = self._ended = -1
-        self._reports: deque[tuple[int, int, Any]] = deque()
-        self._news = asyncio.Event()
+        self._turn: _Turn | None = None
+        self._waiting: list[_Turn] = []
+        self._arrived: deque[int] = deque([-1], maxlen=_REMEMBERED)
+        self._early: deque[int] = deque(maxlen=_REMEMBERED)
         self._began = perf_counter()
         self._jobs = self._rows = 0
         self._busy_s = 0.0
+
+    # --- whose turn it is -----------------------------------------------------------------------------------------
+
+    async def _wait(self, turn: _Turn) -> bool:
+        """Until it is its turn (True), or it was ended before (False)."""
+        self._waiting.append(turn)
+        self._pass_on()
+        try:
+            await turn.called.wait()
+        except BaseException:
+            self._leave(turn)
+            raise
+        return self._turn is turn
+
+    def _pass_on(self) -> None:
+        if self._turn is not None:
+            return
+        ready = [turn for turn in self._waiting if turn.after == -1 or turn.after in self._arrived]
+        if ready:
+            self._turn = turn = min(ready, key=lambda item: item.serial)
+            self._waiting.remove(turn)
+            turn.called.set()
+            turn.news.set()
+
+    def _leave(self, turn: _Turn) -> None:
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        if self._turn is turn:
+            self._turn = None
+        turn.called.set()
+        turn.news.set()
+        self._pass_on()
+
+    def _find(self, serial: int) -> _Turn | None:
+        if self._turn is not None and self._turn.serial == serial:
+            return self._turn
+        return next((turn for turn in self._waiting if turn.serial == serial), None)
+
+    # --- what is called -------------------------------------------------------------------------------------------
 
     async def load(self) -> tuple[str, Any]:
         """Have a worker that has loaded the objective.
 
         Gives (READY, facts about this actor), (LOST, (whether an import failed, text)) or (DIED, text).
         """
-        remote = self._worker()
+        turn = _Turn(-1)
+        await self._wait(turn)
         try:
+            remote = self._worker()
             alive = await remote.load()
+            if alive:
+                return READY, {"node": self._node, "host": self._host, "pid": os.getpid(), "worker": remote.name}
+            ending = remote.ending()
+            self._drop()
+            return DIED, ending
         except LostTarget as lost:
             self._drop()
             return LOST, (lost.importing, str(lost))
-        if alive:
-            return READY, {"node": self._node, "host": self._host, "pid": os.getpid(), "worker": remote.name}
-        ending = remote.ending()
-        self._drop()
-        return DIED, ending
+        finally:
+            self._leave(turn)
 
-    async def run(self, serial: int, message: bytes) -> tuple[str, bytes, bool]:
+    async def run(self, serial: int, message: bytes, after: int = -1) -> tuple[str, bytes, bool]:
         """Run a packed job whose `stop_at` is seconds from now; gives (DONE | ENDED, pickled outcomes, whether there
-        still is a worker) or (BROKEN, why, False). `serial` names the job for `watch` and `end`.
+        still is a worker) or (BROKEN, why, False). `serial` names the job for `watch`, `end` and `withdraw`; it does
+        not begin before job `after` has come and gone.
         """
         job, reports = unpack_job(message)
         job.stop_at += perf_counter()
-        hear: Any = self._hear
+        turn = _Turn(serial, after, job, ended=serial in self._early)
+        hear: Any = turn.hear
         job.report = hear if reports else None
-        self._serial, self._job = serial, job
-        self._reports.clear()
+        packed = pack_job(job)
+        self._arrived.append(serial)
+        if turn.ended or not await self._wait(turn):
+            self._pass_on()
+            return ENDED, pickle.dumps(Outcomes.failed(0, self._objectives, ""), protocol=5), self._remote is not None
         before = perf_counter()
         try:
-            kind, body = await self._run(serial, job)
+            kind, body = await self._run(turn, packed)
         finally:
-            self._job = None
-            self._news.set()
             self._busy_s += perf_counter() - before
+            self._leave(turn)
+        await asyncio.sleep(0)  # the next job goes to the worker before the answer of this one is made
         if isinstance(body, str):
             return kind, body.encode(), False
         self._jobs += 1
         self._rows += len(body)
         return kind, pickle.dumps(body, protocol=5), self._remote is not None
 
-    async def _run(self, serial: int, job: Job) -> tuple[str, Outcomes | str]:
-        ending = ""
-        packed = pack_job(job)
+    async def _run(self, turn: _Turn, packed: bytes) -> tuple[str, Outcomes | str]:
+        ending, job = "", turn.job
+        assert job is not None
         for _ in range(_ATTEMPTS):
-            if self._ended == serial:
+            if turn.ended:
                 return ENDED, Outcomes.failed(0, self._objectives, "")
             remote = self._worker()
             finished = await remote.run(packed, job)
@@ -110,12 +185,11 @@ class Host:
             if finished:
                 return DONE, outcomes
             started, done, _status, began = remote.journal.state
-            ending = remote.ending()
+            error, ending = remote.failure(), remote.ending()
             self._drop()
-            if self._ended == serial:
+            if turn.ended:
                 return ENDED, outcomes
             if started > done:
-                error = f"WorkerDied: the process that evaluated this point ended: {ending}"
                 return DONE, append_failure(outcomes, error, max(0.0, perf_counter() - began))
             if done:
                 return DONE, outcomes
@@ -137,37 +211,47 @@ class Host:
 
     async def end(self, serial: int) -> None:
         """End the worker that runs job `serial`, and all below it; `run` then gives what was finished."""
-        self._ended = serial
-        if self._serial == serial and self._job is not None and self._remote is not None:
+        if serial not in self._arrived:
+            self._early.append(serial)
+        turn = self._find(serial)
+        if turn is None:
+            return
+        turn.ended = True
+        if turn is not self._turn:
+            self._leave(turn)
+        elif self._remote is not None:
             self._supervisor.kill(self._remote)
 
-    def _hear(self, number: int, step: int, values: Any) -> None:
-        """A report of the objective, which waits for `watch` to bring the study's word."""
-        self._reports.append((number, step, values))
-        self._news.set()
+    async def withdraw(self, serial: int) -> None:
+        """Let job `serial` go if it waits: `run` then gives ENDED and no rows. Once it has begun nothing happens."""
+        turn = self._find(serial)
+        if turn is not None and turn is not self._turn:
+            self._leave(turn)
 
     async def watch(self, serial: int, seen: int, answer: bool | None) -> tuple[int, float, tuple[Any, ...] | None]:
         """Wait until there is something to tell of job `serial`: (row, seconds, report).
 
         answer: the study's word on the last report.  seen: the row that the caller thinks is running, -1: none.
-        row: the one that has been running for `seconds` (-1: no row has for long; -2: the job is over).  report:
-        (number, step, values) that waits for an answer, or None.
+        row: the one that has been running for `seconds` (-1: no row has for long; OVER: there is no such job here).
+        report: (number, step, values) that waits for an answer, or None.
         """
-        if answer is not None and self._remote is not None and self._serial == serial:
+        turn = self._find(serial)
+        if answer is not None and self._remote is not None and turn is self._turn is not None:
             self._remote.answer(answer)
-        while self._serial == serial and self._job is not None and self._remote is not None:
-            if self._reports:
-                return (*self._running(), self._reports.popleft())
-            row, seconds = self._running()
+        while turn is not None and (turn is self._turn or turn in self._waiting):
+            runs = turn is self._turn
+            row, seconds = self._running() if runs else (-1, 0.0)
+            if turn.reports:
+                return row, seconds, turn.reports.popleft()
             if row != seen:
                 return row, seconds, None
-            self._news.clear()
+            turn.news.clear()
             # the only row of a job stays what it is; several are looked at again and again
-            patience = None if seen >= 0 and len(self._job) == 1 else _LOOK_S
+            settled = seen >= 0 and turn.job is not None and len(turn.job) == 1
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await self._news.wait()
-        return -2, 0.0, None
+                async with asyncio.timeout(None if settled or not runs else _LOOK_S):
+                    await turn.news.wait()
+        return OVER, 0.0, None
 
     def _running(self) -> tuple[int, float]:
         if self._remote is None:
@@ -180,7 +264,8 @@ class Host:
         """What this actor has done and does, and how its machine fares."""
         import psutil
 
-        row, running_s = self._running() if self._job is not None else (-1, 0.0)
+        busy = self._turn is not None and self._turn.job is not None
+        row, running_s = self._running() if busy else (-1, 0.0)
         memory = psutil.virtual_memory()
         return {
             "node": self._node,

@@ -6,15 +6,14 @@ import asyncio
 import math
 import os
 import secrets
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ...core.errors import EvaluatorError, MissingExtra
 from ...core.evaluator import Evaluator, Job, Outcomes
+from ...core.limits import Limits, limits_of
 from ...core.target import Target
 from ._chunks import MOST, ChunkSize
 from ._ray_fleet import Cluster, Fleet, Lost, Slot
@@ -22,12 +21,16 @@ from ._ray_flight import Flight
 from ._ray_host import DIED, READY, Host
 from ._ray_report import NAME, ClusterReport
 from ._ray_request import Node, Request
+from ._ray_settings import authentication, environment, handlers
 from ._rows import check_workers, opened, refuse
 from ._tree import require_linux
 from .process import _by_value, _dumps, _modules
 
 _AIM_S = 0.3
-"""Work per call: a call takes 1 to 6 ms of waiting, and 1 ms of CPU time, so evaluations of 0.1 s lose 1 to 3 %."""
+"""Work per call, which costs 1 to 3 ms of CPU time on all sides together."""
+_STORE_BYTES = 256 << 20
+_AHEAD_S = 1.0
+"""Evaluations shorter than this have the next job wait at their actor: a call takes 1 to 6 ms of waiting."""
 
 
 class RayEvaluator(Evaluator):
@@ -44,7 +47,7 @@ class RayEvaluator(Evaluator):
     num_cpus, num_gpus, memory (bytes), resources ({name: amount}): what each evaluation needs. With num_gpus the
     objective finds its GPUs in CUDA_VISIBLE_DEVICES.
     runtime_env, actor_options: handed to Ray for each actor (packages; label_selector, scheduling_strategy ...).
-    max_rows, preload: see the process evaluator.  blas_threads: None takes num_cpus.
+    max_rows, preload, limits: see the process evaluator.  blas_threads: None takes num_cpus.
     autoscaled: an autoscaler may add nodes that can hold what no node can now: wait for them instead of refusing.
     grace_s: how long no node may be able to hold an evaluation before the run ends (it can be resumed).
     start_s: how long to wait for a first place on a busy cluster.
@@ -68,6 +71,7 @@ class RayEvaluator(Evaluator):
         autoscaled: bool = False,
         grace_s: float = 60.0,
         start_s: float = 120.0,
+        limits: Limits | Mapping[str, Any] | None = None,
     ) -> None:
         self._most = None if workers is None else check_workers(workers, "ray")
         self._address = address
@@ -81,14 +85,40 @@ class RayEvaluator(Evaluator):
         self._threads = blas_threads or max(1, int(num_cpus))
         self._preload = [preload] if isinstance(preload, str) else list(preload)
         self._autoscaled, self._grace_s, self._start_s = autoscaled, grace_s, start_s
+        self._limits = limits_of(limits)
+        self._seen = 1
         self._target: Target | None = None
         self._cluster: _RayCluster | None = None
         self._fleet: Fleet | None = None
 
     @property
     def slots(self) -> int:
-        """Jobs in flight: one per actor that the cluster can hold now, at least 1."""
-        return max(1, self._fleet.wanted) if self._fleet is not None else self._most or 1
+        """Jobs that run: one per actor that the cluster can hold now (or could when it was left), at least 1."""
+        return max(1, self._fleet.wanted) if self._fleet is not None else self._most or self._seen
+
+    @property
+    def ahead(self) -> int:
+        """One job more per actor where evaluations are shorter than a second, none while times are unknown."""
+        return self.slots if self._short else 0
+
+    @property
+    def _short(self) -> bool:
+        mean = self._chunks.mean_s
+        return mean is not None and mean < _AHEAD_S
+
+    @property
+    def width(self) -> int:
+        """The number of workers, where it was given.
+
+        Raises:
+            EvaluatorError: it was not: only the cluster knows, and the next time it may be another one.
+        """
+        if self._most is None:
+            raise EvaluatorError(
+                "ordered=True takes the number of workers as its width, and on Ray that is as many as the cluster can "
+                "hold: give workers=, or the width itself (ordered=8)"
+            )
+        return self._most
 
     @property
     def rows(self) -> int:
@@ -114,11 +144,16 @@ class RayEvaluator(Evaluator):
                 raise EvaluatorError(self._request.explain(nodes, "no node of the Ray cluster can run this"))
             self._cluster, self._target = cluster, target
             self._fleet = Fleet(cluster, self._request, self._most, nodes, self._grace_s, self._start_s)
+            self._fleet.grown = self._tell
             self._fleet.add(self._first(cluster, target, payload))
         except BaseException:
             self._cluster = self._fleet = self._target = None
             cluster.close()
             raise
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed()
 
     def _first(self, cluster: _RayCluster, target: Target, payload: bytes) -> Slot:
         """An actor that has loaded the objective; by value, where it cannot be imported there."""
@@ -147,7 +182,9 @@ class RayEvaluator(Evaluator):
 
     def _launch(self, cluster: _RayCluster, target: Target, payload: bytes) -> tuple[Slot, str, Any]:
         problem = target.problem
-        cluster.host(payload, len(problem.objectives), bool(problem.constraints), self._threads, self._preload)
+        cluster.host(
+            payload, len(problem.objectives), bool(problem.constraints), self._threads, self._preload, self._limits
+        )
         slot = Slot(cluster.start())
         told = cluster.wait(slot.handle, "load", self._start_s)
         if told is None:
@@ -178,6 +215,8 @@ class RayEvaluator(Evaluator):
         flight: Flight = prepared
         outcomes = await flight.fly()
         self._chunks.observe(outcomes)
+        if self._fleet is not None:
+            self._fleet.depth = 2 if self._short else 1
         return outcomes
 
     def running_s(self, prepared: Any) -> float:
@@ -192,6 +231,7 @@ class RayEvaluator(Evaluator):
 
     async def aclose(self) -> None:
         """End the actors; leave the cluster, or end it where it was started here."""
+        self._seen, self.changed = self.slots, None
         fleet, self._fleet, cluster, self._cluster = self._fleet, None, self._cluster, None
         self._target = None
         try:
@@ -268,7 +308,7 @@ class _RayCluster(Cluster):
         if ray.is_initialized():
             return
         try:
-            with _handlers():
+            with handlers():
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EvaluatorError(
@@ -281,8 +321,8 @@ class _RayCluster(Cluster):
         """A cluster for this evaluator alone: reachable from this machine only, and only with its token."""
         cores = len(os.sched_getaffinity(0))
         cpus = max(cores, math.ceil((workers or 0) * request.num_cpus), math.ceil(request.num_cpus))
-        fresh = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **_authentication()}
-        with _environment(fresh):
+        fresh = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **authentication()}
+        with environment(fresh):
             self._init_here(cpus)
 
     def _init_here(self, cpus: int) -> None:
@@ -291,7 +331,7 @@ class _RayCluster(Cluster):
 
         ray_constants.ENABLE_RAY_CLUSTER = False  # Ray's own switch for "listen on loopback only", also when loaded
         try:
-            with _handlers():
+            with handlers():
                 ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False,
                     logging_level="ERROR", object_store_memory=_STORE_BYTES,
@@ -422,46 +462,8 @@ class _RayCluster(Cluster):
         return sorted(told, key=lambda item: str(item["name"]))
 
 
-_STORE_BYTES = 256 << 20
-_token: dict[str, str] = {}
-
-
-def _authentication() -> dict[str, str]:
-    """A token for clusters started here, unless people have settled that. Ray reads it once, when it is loaded, so
-    there is one for the whole process; where Ray was loaded before, its own default stands.
-    """
-    if not _token and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
-        _token.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    return dict(_token)
-
-
-@contextmanager
-def _environment(fresh: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for what is started meanwhile; those that people have set stay."""
-    added = {name: value for name, value in fresh.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-
-
 def _node_id() -> str:
     """In an actor: the node it is on."""
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
-
-
-@contextmanager
-def _handlers() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; give it back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
