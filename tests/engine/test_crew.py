@@ -363,6 +363,18 @@ def test_a_retracted_trial_stays_so_after_a_restart(store):
         assert again.run(bowl, max_evals=40).evaluations == 40
 
 
+def test_the_point_of_a_retracted_trial_may_be_evaluated_again_after_a_restart(store):
+    broken = [True]
+    objective = lambda p: 99.0 if broken[0] and p["n"] == 3 else float(p["n"])  # noqa: E731
+    with tw.Study({"n": (0, 5)}, store=store, strategy="random", seed=1) as one:
+        wrong = [t.number for t in one.run(objective, max_evals=50).trials if t.params["n"] == 3]
+        assert one.retract(wrong, "the machine was broken") == wrong
+    broken[0] = False
+    with tw.load(store, "study") as again:
+        result = again.run(objective, max_evals=50)
+    assert sorted(t.value for t in result.trials) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "every point has a result"
+
+
 def test_the_space_may_change_and_the_history_stays(store):
     space = {"x": (-5.0, 5.0), "kind": ["a", "b"]}
     objective = lambda p: p["x"] ** 2 + (p["kind"] == "a") + p.get("z", 1.0)  # noqa: E731

@@ -205,10 +205,14 @@ class _Number(Parameter):
     def from_labels(self, labels: list[Any]) -> Floats:
         if self.size is None and {*map(type, labels)} <= {float, int}:
             reals = np.array(labels, dtype=np.float64) + 0.0
-            inside = bool(((reals >= self.low) & (reals <= self.high)).all())
-            if inside and np.array_equal(self._nearest(reals), reals):
+            if self.allows(reals):
                 return reals[:, None]
         return super().from_labels(labels)  # one at a time: near misses of the grid, and errors
+
+    def allows(self, reals: Floats) -> bool:
+        """Whether every one of these reals is a value, to the bit."""
+        inside = bool(((reals >= self.low) & (reals <= self.high)).all())
+        return inside and np.array_equal(self._nearest(reals), reals)
 
     @abstractmethod
     def _nearest(self, reals: Floats) -> Floats:

@@ -20,7 +20,6 @@ from ..core.trial import Trial
 from .chunk import Chunk
 from .history import History
 from .identity import fingerprint
-from .replicates import tails
 from .session import Session
 
 
@@ -141,7 +140,7 @@ def change_space(session: Session, name: str, space: Space) -> tuple[Problem, St
     history = History(space, problem.signs, bool(problem.constraints))
     history.added = added
     trials, _ = store.since(record.id)
-    history.load(trials, lambda replicates, _fidelities: tails(replicates))
+    history.load(trials)
     store.release(record.id, [item.number for item in trials if item.number in history.outside and item.status < 2])
     return problem, changed
 

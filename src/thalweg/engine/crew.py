@@ -17,7 +17,6 @@ from ..core.batch import FOREIGN, Status
 from ..core.errors import Displaced, OutOfOrder, StoreError
 from ..core.store import Member, Store
 from .chunk import Chunk
-from .replicates import tails
 from .rows import chunk_of
 
 if TYPE_CHECKING:
@@ -228,7 +227,7 @@ class Crew:
         """Take stored rows; gives the numbers of those that were not known."""
         history = self.session.history
         fresh = [item.number for item in trials if not history.has(item.number)]
-        history.load(list(trials), lambda replicates, _fidelities: tails(replicates))
+        history.load(list(trials))
         history.own_tickets(self.ordinal)
         return [number for number in fresh if history.has(number)]
 

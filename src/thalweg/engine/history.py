@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.batch import FOREIGN, Bytes8, Floats, Ints, Mask, Status
-from ..core.errors import SpaceError
 from ..core.evaluator import Outcomes
 from ..core.space import Space
+from ..core.stored_columns import Rare, StoredColumns, Wanted, columns_of
 from ..core.trial import Trial
 
 if TYPE_CHECKING:
@@ -19,14 +18,17 @@ if TYPE_CHECKING:
 
 _FIRST = 256
 _FEW = 32  # so few are compared faster as a list
+_MARK = b"\xff#"
+_ABANDONED = int(Status.ABANDONED)
+_STATUSES = tuple(Status)  # in the order of their values, from 0
 
 
 class History:
-    """Columns over the first `n` trials. Rare things (errors, named results, workers) are dicts by number.
+    """Columns over the first `n` trials. Rare things (errors, named results, workers ...) are by number.
 
     reals: (n, D).  values: (n, m) minimised.  statuses: (n,).  tickets, attempts, replicates: (n,).
     seconds: (n,) inside the objective.  started: (n,) unix time.  violations: (n,).
-    index: canonical key (replicate and fidelity included) -> number.
+    index: canonical key (replicate included) -> number; made when it is first asked for, of trials that were loaded.
     """
 
     def __init__(self, space: Space, signs: Floats, constrained: bool) -> None:
@@ -34,21 +36,40 @@ class History:
         self.n = 0
         self.opened = 0
         """How many trials there are: numbers have gaps where rows were given back."""
-        self.index: dict[bytes, int] = {}
-        self.components: dict[int, dict[str, Any]] = {}
-        self.errors: dict[int, str] = {}
-        self.workers: dict[int, str] = {}
-        self.sources: dict[int, str] = {}
-        """Numbers whose source is not "strategy"."""
-        self.fidelities: dict[int, float] = {}
-        self.by: dict[int, int] = {}
-        """Numbers whose tickets are of another ordinal than 0."""
+        self._index: dict[bytes, int] | None = {}
+        self._adopt(Rare())
         self.added: dict[str, Any] = {}
         """Labels of parameters that the space got later: what they were in earlier trials."""
         self.outside: dict[int, StoredTrial] = {}
         """Trials that are not in the space (any more); they are no rows."""
         self._room = 0
         self._grow(_FIRST)
+
+    def _adopt(self, rare: Rare) -> None:
+        self._rare = rare
+        self.errors, self.workers, self.fidelities = rare.errors, rare.workers, rare.fidelities
+        self.components = rare.components
+        self.sources = rare.sources
+        """Of numbers whose source is not "strategy"."""
+        self.by = rare.by
+        """Of numbers whose tickets are of another ordinal than 0."""
+
+    @property
+    def index(self) -> dict[bytes, int]:
+        """Of equal keys the first trial counts; those that were retracted are no results."""
+        if self._index is None:
+            numbers = np.flatnonzero(self._there[: self.n] & (self.statuses[: self.n] != _ABANDONED))
+            keys = self.keys(numbers)
+            self._index = dict(zip(keys, numbers.tolist(), strict=True))
+            if len(self._index) < len(keys):
+                self._index = dict(zip(reversed(keys), reversed(numbers.tolist()), strict=True))
+        return self._index
+
+    def keys(self, numbers: Ints) -> list[bytes]:
+        """The canonical keys of trials."""
+        keys = self.space.keys(self.reals[numbers])
+        marks = tails(self.replicates[numbers])
+        return keys if marks is None else [key + mark for key, mark in zip(keys, marks, strict=True)]
 
     def _grow(self, room: int) -> None:
         def grown(name: str, shape: tuple[int, ...], kind: type, fill: float) -> None:
@@ -90,7 +111,7 @@ class History:
         if replicates is not None:
             self.replicates[first:last] = replicates
         if source != "strategy":
-            self.sources.update(dict.fromkeys(range(first, last), source))
+            self.sources.fill(np.arange(first, last), source)
         self.n = max(self.n, last)
         self.opened += last - first
 
@@ -109,100 +130,52 @@ class History:
             for row, message in outcomes.errors.items():
                 self.errors[int(numbers[row])] = message
         if outcomes.components is not None:
-            for number, item in zip(numbers.tolist(), outcomes.components, strict=True):
-                if item is not None:
-                    self.components[number] = item
+            self.components.put(numbers.tolist(), outcomes.components)
         if outcomes.worker:
-            self.workers.update(dict.fromkeys(numbers.tolist(), outcomes.worker))
+            self.workers.fill(numbers, outcomes.worker)
 
-    def load(self, trials: list[StoredTrial], suffix: Any) -> None:
-        """Take stored trials; `suffix(replicates, fidelities)` gives the keys' last parts (or None)."""
-        if not trials:
-            return
-        try:
-            reals = self.space.from_labels([item.params for item in trials])
-        except SpaceError:  # some are of an earlier revision of the space
-            trials, reals = self._fitting(trials)
-            if not trials:
-                return
-        numbers = np.array([item.number for item in trials], dtype=np.int64)
-        top = int(numbers.max()) + 1
+    @property
+    def wanted(self) -> Wanted:
+        """What stored trials are read as."""
+        return Wanted(self.space, len(self.signs), self.added)
+
+    def load(self, trials: list[StoredTrial]) -> None:
+        """Take stored trials."""
+        if trials:
+            self.take(columns_of(trials, self.wanted))
+
+    def take(self, stored: StoredColumns) -> None:
+        """Take stored trials; those that are known already become what they are now."""
+        numbers, first = stored.numbers, not self.n
+        top = max(int(numbers.max()) + 1 if len(stored) else 0, max(stored.outside, default=-1) + 1)
         if top > self._room:
             self._grow(max(2 * self._room, top))
-        self.reals[numbers] = reals
-        width = len(self.signs)
-        missing = [float("nan")] * width
-        values = [item.values if len(item.values) == width else missing for item in trials]
-        self.values[numbers] = np.fromiter(chain.from_iterable(values), np.float64).reshape(-1, width)
-        self.statuses[numbers] = [item.status for item in trials]
-        self.seconds[numbers] = [item.seconds for item in trials]
-        self.started[numbers] = [item.started_unixtime for item in trials]
-        self.violations[numbers] = [item.violation for item in trials]
-        self.tickets[numbers] = [item.ticket for item in trials]
-        self.attempts[numbers] = [min(item.attempt, 127) for item in trials]
-        self.replicates[numbers] = [item.replicate for item in trials]
+        self.outside.update(stored.outside)
         self.n = max(self.n, top)
-        self.opened += len(trials) - int(np.count_nonzero(self._there[numbers]))
-        self._there[numbers] = True
-        for number in self.errors.keys() & {item.number for item in trials} if self.errors else ():
-            del self.errors[number]
-        for item in trials:
-            if (
-                item.source != "strategy" or item.error or item.worker or item.by or item.components
-                or item.fidelity is not None
-            ):  # fmt: skip
-                self._load_rare(item)
-        keys = self.space.keys(reals)
-        tails = suffix(self.replicates[numbers], [item.fidelity for item in trials])
-        if tails is not None:
-            keys = [key + tail for key, tail in zip(keys, tails, strict=True)]
-        known = dict(zip(keys, numbers.tolist(), strict=True)) if not self.index else {}
-        if len(known) == len(keys):
-            self.index = known
+        if not len(stored):
             return
-        for key, number in zip(keys, numbers.tolist(), strict=True):  # of equal keys the first one counts
-            self.index.setdefault(key, number)
-
-    def _fitting(self, trials: list[StoredTrial]) -> tuple[list[StoredTrial], Floats]:
-        """Those trials that are points of the space as it is now, and their reals; the others are kept apart."""
-        fitting, reals = [], []
-        for item in trials:
-            lacking = {
-                name: label
-                for name, label in self.added.items()
-                if name not in item.params and self.space.parameters[name].when is None
-            }
-            try:
-                row = self.space.from_labels([{**item.params, **lacking}])
-            except SpaceError:
-                self.outside[item.number] = item
-                continue
-            fitting.append(item)
-            reals.append(row)
-        self.n = max(self.n, *(item.number + 1 for item in trials))
-        if self.n > self._room:
-            self._grow(max(2 * self._room, self.n))
-        return fitting, np.concatenate(reals) if reals else np.empty((0, self.space.dimension))
-
-    def _load_rare(self, item: StoredTrial) -> None:
-        if item.components:
-            self.components[item.number] = item.components
-        if item.error:
-            self.errors[item.number] = item.error
-        if item.by:
-            self.by[item.number] = item.by
-        if item.worker:
-            self.workers[item.number] = item.worker
-        if item.source != "strategy":
-            self.sources[item.number] = item.source
-        if item.fidelity is not None:
-            self.fidelities[item.number] = item.fidelity
+        where = _where(numbers)
+        for name in ("reals", "values", "statuses", "seconds", "started", "violations", "tickets", "attempts",
+                     "replicates"):  # fmt: skip
+            getattr(self, name)[where] = getattr(stored, name)
+        self.opened += len(stored) - int(np.count_nonzero(self._there[where]))
+        self._there[where] = True
+        if first:
+            self._adopt(stored.rare)
+            self._index = None
+            return
+        self.errors.drop(numbers)
+        self._rare.update(stored.rare)
+        if self._index is not None:
+            kept = numbers[stored.statuses != _ABANDONED]
+            for key, number in zip(self.keys(kept), kept.tolist(), strict=True):  # of equal keys the first one counts
+                self._index.setdefault(key, number)
 
     def drop(self, numbers: list[int], keys: list[bytes]) -> None:
         """Forget rows that never ran; trailing ones give their numbers back."""
         for number, key in zip(numbers, keys, strict=True):
-            if self.index.get(key) == number:
-                del self.index[key]
+            if self._index is not None and self._index.get(key) == number:
+                del self._index[key]
             self.sources.pop(number, None)
             self.statuses[number] = Status.WAITING
             self._there[number] = False
@@ -217,7 +190,7 @@ class History:
     def own_tickets(self, ordinal: int) -> None:
         """From now on tickets are those of `ordinal`'s strategy; what others proposed is foreign."""
         if ordinal:
-            mine = [number for number, by in self.by.items() if by == ordinal]
+            mine = self.by.of(ordinal)
             kept = self.tickets[mine]
             self.tickets[: self.n] = FOREIGN
             self.tickets[mine] = kept
@@ -264,20 +237,21 @@ class History:
 
     def trials(self, numbers: Ints) -> list[Trial]:
         """Rows for people."""
-        reals = self.reals[numbers]
+        where = _where(numbers)
+        reals = self.reals[where]
         params = self.space.to_params(reals, self.space.active(reals))
-        values = (self.values[numbers] * self.signs).tolist()
+        values = (self.values[where] * self.signs).tolist()
         columns = zip(
             numbers.tolist(),
             params,
             values,
-            self.statuses[numbers].tolist(),
-            self.violations[numbers].tolist(),
-            self.seconds[numbers].tolist(),
-            self.started[numbers].tolist(),
-            self.attempts[numbers].tolist(),
-            self.replicates[numbers].tolist(),
-            self.tickets[numbers].tolist(),
+            self.statuses[where].tolist(),
+            self.violations[where].tolist(),
+            self.seconds[where].tolist(),
+            self.started[where].tolist(),
+            self.attempts[where].tolist(),
+            self.replicates[where].tolist(),
+            self.tickets[where].tolist(),
             strict=True,
         )
         return [
@@ -285,7 +259,7 @@ class History:
                 number=number,
                 params=param,
                 values=tuple(value),
-                status=Status(status),
+                status=_STATUSES[status],
                 components=self.components.get(number, {}),
                 violation=violation,
                 seconds=seconds,
@@ -300,6 +274,13 @@ class History:
             )
             for number, param, value, status, violation, seconds, started, attempt, replicate, ticket in columns
         ]
+
+
+def tails(replicates: Ints) -> list[bytes] | None:
+    """The last part of the keys of replicates; None where all are the first."""
+    if not replicates.any():
+        return None
+    return [_MARK + int(item).to_bytes(4, "little") if item else b"" for item in replicates.tolist()]
 
 
 def _where(numbers: Ints) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Status
 from ..core.errors import ProblemError
 from .chunk import Chunk
-from .history import History
+from .history import History, tails
 from .race import CONFIRMED, Race, read_repeats
+from .rows import chunk_of
 
 AGGREGATES: dict[str, Callable[..., Any]] = {"mean": np.mean, "median": np.median, "min": np.min}
 
@@ -53,8 +55,22 @@ class Replicates:
         """First replicate's number -> further ones that were decided on but are not opened yet."""
         self._decided: dict[int, int] = {}
         """Of a stored study: first replicate's number -> how many further ones were decided on, while they are read."""
-        self._times: dict[bytes, int] = {}
+        self._counted: dict[bytes, int] | None = {}
         self._open_keys: dict[bytes, int] = {}
+
+    @property
+    def _times(self) -> dict[bytes, int]:
+        """Key of a point -> how often it was opened; of trials that a store gave back when it is first asked for."""
+        if self._counted is None:
+            self._counted = {}
+            numbers = self.history.known()
+            self._count(self.history.space.keys(self.history.reals[numbers]), self.history.replicates[numbers])
+        return self._counted
+
+    def _count(self, bases: list[bytes], replicates: Ints | None) -> None:
+        times = self._times
+        for base, replicate in zip(bases, repeat(0) if replicates is None else replicates.tolist(), strict=False):
+            times[base] = max(times.get(base, 0), replicate + 1)
 
     @property
     def grouped(self) -> bool:
@@ -120,18 +136,22 @@ class Replicates:
         replicate = int(chunk.replicates[row]) if chunk.replicates is not None else 0
         return base + (replicate // self.high).to_bytes(4, "little")
 
+    def loaded(self) -> None:
+        """The history was taken from a store: groups as they were."""
+        numbers = self.history.known()
+        self._counted = None
+        if self.grouped and len(numbers):
+            self._regroup(chunk_of(self.history, numbers, self.history.tickets[numbers]))
+
     def known(self, chunk: Chunk) -> None:
-        """Rows that a store gave back: groups as they were."""
-        width = 8 * self.history.space.dimension
-        bases = [key[:width] for key in chunk.keys]
-        if chunk.replicates is None and not self._times:
-            self._times = dict.fromkeys(bases, 1)
-        else:
-            replicates = chunk.replicates.tolist() if chunk.replicates is not None else [0] * len(chunk)
-            for base, replicate in zip(bases, replicates, strict=True):
-                self._times[base] = max(self._times.get(base, 0), replicate + 1)
-        if not self.grouped:
-            return
+        """More rows that a store gave: groups as they were."""
+        if self._counted is not None:
+            width = 8 * self.history.space.dimension
+            self._count([key[:width] for key in chunk.keys], chunk.replicates)
+        if self.grouped:
+            self._regroup(chunk)
+
+    def _regroup(self, chunk: Chunk) -> None:
         keys = [self._group_key(chunk, row, number) for row, number in enumerate(chunk.numbers.tolist())]
         counts = Counter(keys)
         for row, (key, number) in enumerate(zip(keys, chunk.numbers.tolist(), strict=True)):
@@ -416,11 +436,3 @@ FIRST = 3
 """Points of a batch, the best ones, that are evaluated again while nothing is known about the noise."""
 FLUKE = 4.0
 """Standard deviations from the confirming values beyond which the first value of a new best is left out."""
-_MARK = b"\xff#"
-
-
-def tails(replicates: Ints) -> list[bytes] | None:
-    """The last part of the keys of replicates; None where all are the first."""
-    if not replicates.any():
-        return None
-    return [_MARK + int(item).to_bytes(4, "little") if item else b"" for item in replicates.tolist()]

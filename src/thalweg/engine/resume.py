@@ -13,7 +13,6 @@ from ..core.pause import no_collection
 from ..core.store import Entry, Member
 from .chunk import Chunk
 from .packing import unpack
-from .replicates import tails
 from .rows import chunk_of
 from .session import Session
 
@@ -27,8 +26,10 @@ def load(session: Session, revision: int = 0) -> int:
     revision: of the study's spec, as it is known here."""
     session.crew.revision = revision
     with no_collection():
-        _load_trials(session)
-        _regroup(session)
+        stored, session.crew.version = session.store.columns(session.study, session.history.wanted)
+        session.history.take(stored)
+        del stored
+        session.groups.loaded()
     if session.groups.racing:
         for entry in session.store.entries(session.study, 0, ("again",)):
             session.groups.decided(unpack(entry.body["n"]))
@@ -39,11 +40,6 @@ def load(session: Session, revision: int = 0) -> int:
     return session.history.n
 
 
-def _load_trials(session: Session) -> None:
-    trials, session.crew.version = session.store.since(session.study)
-    session.history.load(trials, lambda replicates, _fidelities: tails(replicates))
-
-
 def _told(session: Session, numbers: Ints) -> Ints:
     """Those of `numbers` that a strategy has heard of: races take up where they were when that happened."""
     groups = session.groups
@@ -51,14 +47,6 @@ def _told(session: Session, numbers: Ints) -> Ints:
         heard = unpack(entry.body["n"])
         groups.told(heard[groups.history.statuses[heard] >= Status.DONE])
     return np.array([number for number in numbers.tolist() if groups.race.knows(number)], dtype=np.int64)
-
-
-def _regroup(session: Session) -> None:
-    """Rebuild which trials are replicates of one point."""
-    history = session.history
-    numbers = history.known()
-    if len(numbers):
-        session.groups.known(chunk_of(history, numbers, history.tickets[numbers]))
 
 
 def take_up(session: Session, member: Member, budget: int | None, strategy: str, stored: str) -> str:

@@ -12,7 +12,6 @@ from ..core.batch import Floats, Ints
 from ..core.evaluator import Outcomes
 from .chunk import Chunk
 from .history import History
-from .replicates import tails
 
 
 def chunk_of(history: History, numbers: Sequence[int] | Ints, tickets: Ints, points: Floats | None = None) -> Chunk:
@@ -20,15 +19,13 @@ def chunk_of(history: History, numbers: Sequence[int] | Ints, tickets: Ints, poi
     space = history.space
     where = np.asarray(numbers, dtype=np.int64)
     reals, replicates = history.reals[where], history.replicates[where]
-    keys = space.keys(reals)
-    marks = tails(replicates) or [b""] * len(keys)
     return Chunk(
         where,
         tickets,
         space.encode(reals) if points is None else points,
         reals,
         space.active(reals),
-        [key + mark for key, mark in zip(keys, marks, strict=True)],
+        history.keys(where),
         replicates if replicates.any() else None,
     )
 

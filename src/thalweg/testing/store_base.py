@@ -13,6 +13,7 @@ from ..core.errors import StoreError
 from ..core.parameter import Float, Integer
 from ..core.space import Space
 from ..core.store import Finishing, Opening, Store
+from ..core.stored_columns import StoredColumns, Wanted, columns_of
 
 
 class Make(Protocol):
@@ -60,3 +61,28 @@ def refused(call: Callable[[], object], *words: str) -> None:
         message = str(error)
     assert message is not None, f"a StoreError expected (with {words}), none came"
     assert all(word in message for word in words), f"the message lacks one of {words}: {message}"
+
+
+def plain(stored: StoredColumns) -> dict[str, Any]:
+    """Columns as data that can be compared: arrays as bytes, what is rare as dicts."""
+    rare = stored.rare
+    return {
+        "count": len(stored),
+        "outside": repr(sorted(stored.outside.items())),
+        **{
+            name: (str(getattr(stored, name).dtype), getattr(stored, name).tobytes())
+            for name in ("numbers", "reals", "values", "statuses", "tickets", "seconds", "started", "violations",
+                         "attempts", "replicates")
+        },
+        **{name: repr(dict(getattr(rare, name))) for name in ("errors", "workers", "sources", "by", "fidelities",
+                                                              "components")},
+    }  # fmt: skip
+
+
+def same_columns(store: Store, study: int, wanted: Wanted) -> StoredColumns:
+    """Checks that `columns` gives what `since` gives; the columns."""
+    found, version = store.columns(study, wanted)
+    trials, newest = store.since(study)
+    assert version == newest, "columns and since give different versions"
+    assert plain(found) == plain(columns_of(trials, wanted)), "columns give other trials than since"
+    return found

@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ..core.batch import Status
 from ..core.errors import Displaced, StoreError, StoreMismatch, StudyBusy
 from ..core.store import Entry, Member, Store, digest
-from .store_base import finishing_of, make_space, opening_of
+from ..core.stored_columns import Wanted
+from .store_base import finishing_of, make_space, opening_of, same_columns
 from .store_members import Clock
 from .store_model import LEASE_S, Model
 
@@ -329,6 +330,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert [trial.number for trial in trials] == self.model.since(-1, None, True)
         for trial in trials:
             self.model.compare(trial)
+        same_columns(self.store, self.study, Wanted(SPACE, 1))
         stand = self.store.standing(self.study)
         model = self.model
         assert stand[1:] == (model.used, model.budget, model.revision, len(model.here()))

@@ -17,9 +17,13 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import Status
+from ..core.choices import Choice
 from ..core.errors import StoreError
+from ..core.parameter import Float, Integer
+from ..core.space import Space
 from ..core.store import Entry, Finishing, digest
-from .store_base import INF, NAN, Make, finishing_of, make_space, opening_of, refused
+from ..core.stored_columns import Wanted
+from .store_base import INF, NAN, Make, finishing_of, make_space, opening_of, refused, same_columns
 from .store_members import MEMBER_CHECKS
 
 __all__ = ["CHECKS", "Make", "finishing_of", "make_space", "opening_of"]
@@ -243,6 +247,43 @@ def lookup_finds_results(make: Make) -> None:
     store.close()
 
 
+def columns_are_the_same_trials(make: Make) -> None:
+    """Columns say what `since` says: of usual trials, rare things, open, released and retracted ones, other spaces."""
+    store = make()
+    plain = Space({"x": Float(-1.0, 1.0), "n": Integer(0, 1000), "kind": Choice(["a", 7, None])})
+    studies = [store.create(name, {}, "f").id for name in ("conditional", "plain")]
+    for study, space in zip(studies, (None, plain), strict=True):
+        wanted = Wanted(space or make_space(), 1)
+        assert len(same_columns(store, study, wanted)) == 0
+        store.open_trials(study, opening_of(30, 1, space), None)
+        usual = finishing_of(range(20))
+        usual.started = np.arange(20.0)
+        store.append(study, usual)
+        found = same_columns(store, study, wanted)
+        assert len(found) == 30 and found.values[:20, 0].tolist() == [i + 0.5 for i in range(20)]
+        assert np.isnan(found.values[20:]).all() and found.statuses.tolist() == [2] * 20 + [0] * 10
+        components: list[dict[str, Any] | None] = [{"a": 1.5, "b": 2}, None, {"a": NAN, "c": [1, (2, "x")]}]
+        store.append(study, finishing_of([21, 22, 23], [NAN, INF, -INF], Status.FAILED, errors={1: "no"},
+                                         components=components, violations=np.array([0.0, INF, 0.5]),
+                                         attempts=np.array([1, 300, 2]), worker="here"))  # fmt: skip
+        store.release(study, [25, 29])
+        store.retract(study, [3, 22])
+        extra = opening_of(3, 2, space, source="added", by=2, fidelities=np.array([0.5, 1.0, 0.25]),
+                           replicates=np.array([0, 4, 0]))  # fmt: skip
+        store.add(study, extra, finishing_of([0, 0, 0], [1.0, 2.0, 3.0]))
+        found = same_columns(store, study, wanted)
+        assert len(found) == 31 and dict(found.rare.components)[21] == {"a": 1.5, "b": 2}
+        assert dict(found.rare.sources) == dict.fromkeys([30, 31, 32], "added") and found.attempts.max() == 127
+        narrow = Space({**wanted.space.parameters, "rate" if space is None else "x": Float(0.002, 0.06)})
+        found = same_columns(store, study, Wanted(narrow, 1))
+        assert 0 < len(found.outside) < 31 and len(found) + len(found.outside) == 31
+        wide = Space({**wanted.space.parameters, "new": Float(0.0, 1.0, default=0.25)})
+        found = same_columns(store, study, Wanted(wide, 1, {"new": 0.25}))
+        assert len(found) == 31 and (found.reals[:, -1] == 0.25).all()
+        same_columns(store, study, Wanted(wanted.space, 2))  # values of another width are none
+    store.close()
+
+
 def log_keeps_order(make: Make) -> None:
     """Entries come back in order with sequence numbers from 1, written with trials or alone, filtered by kind."""
     store = make()
@@ -326,6 +367,7 @@ CHECKS: dict[str, Callable[[Make], None]] = {
         first_result_wins,
         wrong_results_are_refused,
         since_gives_changes_only,
+        columns_are_the_same_trials,
         lookup_finds_results,
         log_keeps_order,
         snapshots_are_replaced,

@@ -1,13 +1,15 @@
-"""New trials as columns: one statement opens a batch, however large."""
+"""Trials in bulk: new ones as columns (one statement opens a batch, however large), and what is read of many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from zlib import crc32
 
 from ...core.store import Member
 from ._books import Counter
-from ._postgres_books import array, lines
+from ._postgres_books import Books, array, lines
+from ._postgres_link import Link
 from ._postgres_server import Read, Transaction
 from ._rows import Point, place
 
@@ -53,3 +55,26 @@ def fresh(
             known[name] = counter.next + len(kept)
             kept.append((name, text))
     return kept, taken
+
+
+def everything(books: Books, study: int, token: int | None) -> Callable[[Link], tuple[list[Any], int]]:
+    """What finds (rows of all trials but those that `token` wrote, the study's version)."""
+
+    def read(link: Link) -> tuple[list[Any], int]:
+        newest = books.read_counter(link, study).version
+        return link.rows("all_trials", study=study, token=token, released=False), newest
+
+    return read
+
+
+def changes(books: Books, study: int, token: int | None, version: int) -> Callable[[Link], tuple[list[Any], int]]:
+    """The same for trials that changed after `version`."""
+
+    def read(link: Link) -> tuple[list[Any], int]:
+        newest = books.read_counter(link, study).version
+        if version >= newest:
+            return [], newest
+        # what changes after this moment is for the next time, so the two queries need no transaction
+        return link.rows("changed_trials", study=study, token=token, version=version, newest=newest), newest
+
+    return read

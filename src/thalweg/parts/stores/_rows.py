@@ -296,7 +296,7 @@ def _trials_of(study: int, rows: list[Row], damaged: Callable[[int, str], None])
     if not rows:
         return []
     numbers, statuses, openings, opening_crcs, results, result_crcs, attempts, owners = zip(*rows, strict=True)
-    if {*map(type, numbers), *map(type, statuses), *map(type, openings)} != {int, bytes}:
+    if {*map(type, numbers), *map(type, statuses)} != {int} or {bytes} != {*map(type, openings)} | _types(results):
         return _trials_of(study, _typed_rows(rows, damaged), damaged)
     base = place(study, 0)
     places = [base + 8 * number for number in numbers]
@@ -343,11 +343,16 @@ def sound(study: int, row: Row) -> bool:
     return crc32(row[2], (base + 8 * row[0]) & 0xFFFFFFFF) == row[3] and _result_ok(row, base)
 
 
+def _types(results: Iterable[bytes | None]) -> set[type]:
+    """The types of those that are there, {bytes} where none is."""
+    return {*map(type, results)} - {type(None)} or {bytes}
+
+
 def _typed_rows(rows: list[Row], damaged: Callable[[int, str], None]) -> list[Row]:
     """Without rows in which a damaged head makes something else of a number or a text."""
     kept = []
     for row in rows:
-        if type(row[0]) is int and type(row[1]) is int and type(row[2]) is bytes:
+        if type(row[0]) is int and type(row[1]) is int and type(row[2]) is bytes and _types(row[4:5]) == {bytes}:
             kept.append(row)
         else:
             damaged(row[0], "row")

@@ -33,15 +33,17 @@ from ...core.store import (
     digest,
 )
 from ...core.stored import StoredTrial
+from ...core.stored_columns import StoredColumns, Wanted
 from . import _postgres_claims as claims
 from ._books import Counter
+from ._columns import columns_of
 from ._common import check_claim, check_lengths, displaced, due_of, renumbered, respec_line, stale, stamp, unknown_study
 from ._postgres_address import checked, parse
 from ._postgres_books import Books, Written, array, lines, locked
 from ._postgres_link import Link
 from ._postgres_members import Members
 from ._postgres_server import Read, Server, Transaction
-from ._postgres_trials import columns, fresh, holding, present
+from ._postgres_trials import changes, columns, everything, fresh, holding, present
 from ._postgres_verify import verify
 from ._rows import (
     entry_of,
@@ -396,23 +398,17 @@ class PostgresStore(Store):
 
     def since(self, study: int, version: int = 0, beside: Member | None = None) -> tuple[list[StoredTrial], int]:
         """See `Store.since`. Damaged rows are left out, with a RuntimeWarning."""
-        token = beside.token if beside is not None else None
-
-        def everything(link: Link) -> tuple[list[Any], int]:
-            newest = self._books.read_counter(link, study).version
-            return link.rows("all_trials", study=study, token=token, released=False), newest
-
-        def changes(link: Link) -> tuple[list[Any], int]:
-            newest = self._books.read_counter(link, study).version
-            if version >= newest:
-                return [], newest
-            # what changes after this moment is for the next time, so the two queries need no transaction
-            return link.rows("changed_trials", study=study, token=token, version=version, newest=newest), newest
-
+        token, full = beside.token if beside is not None else None, version <= 0
         with no_collection():
-            full = version <= 0
-            rows, newest = self._server.read(everything if full else changes, together=full)
+            read = everything(self._books, study, token) if full else changes(self._books, study, token, version)
+            rows, newest = self._server.read(read, together=full)
             return trials_of(study, rows, self._books.damaged(study)), newest
+
+    def columns(self, study: int, wanted: Wanted) -> tuple[StoredColumns, int]:
+        """See `Store.columns`. Damaged rows are left out, with a RuntimeWarning."""
+        with no_collection():
+            rows, newest = self._server.read(everything(self._books, study, None), together=True)
+            return columns_of(study, rows, wanted, self._books.damaged(study)), newest
 
     def lookup(self, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, StoredTrial]:
         """See `Store.lookup`. A trial with values goes before one without, then the oldest; abandoned ones are no

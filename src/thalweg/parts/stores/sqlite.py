@@ -37,9 +37,11 @@ from ...core.store import (
     digest,
 )
 from ...core.stored import StoredTrial
+from ...core.stored_columns import StoredColumns, Wanted
 from . import _claims
 from ._answers import end
 from ._books import Books, Counter, every, lines_of, one
+from ._columns import columns_of
 from ._common import (
     check_claim,
     check_lease,
@@ -402,6 +404,13 @@ class SQLiteStore(Store):
             else:
                 rows = connection.execute(self._sql["changed_trials"], (study, token, version))
             return trials_of(study, cast("Iterable[Any]", rows), self._books.damaged(study)), newest
+
+    def columns(self, study: int, wanted: Wanted) -> tuple[StoredColumns, int]:
+        """See `Store.columns`. Damaged rows are left out, with a RuntimeWarning."""
+        with no_collection(), self._database.reading() as connection:
+            newest = self._books.counter(connection, study).version
+            rows = connection.execute(self._sql["all_trials"], (study, None, False))
+            return columns_of(study, cast("Iterable[Any]", rows), wanted, self._books.damaged(study)), newest
 
     def lookup(self, fingerprint: str, digests: Sequence[bytes]) -> dict[bytes, StoredTrial]:
         """See `Store.lookup`. A trial with values goes before one without, then the oldest; abandoned ones are no
