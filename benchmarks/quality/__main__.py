@@ -5,6 +5,7 @@
     python -m benchmarks.quality references --suite practical --instances 1      (see `references`)
     python -m benchmarks.quality overhead --dims 5,10 --budget 1100              (see `overhead`)
     python -m benchmarks.quality report --instances 4-6                          (see `report`)
+    python -m benchmarks.quality learn                                           (see `learning`)
 
 budget is per dimension. Traces are kept in benchmarks/traces/SOLVER@TAG/ and are not run twice unless `--fresh`.
 Suites: bbob, bbob-mixint (COCO's), practical, conditional, constrained, combinatorial (see `practical`). Functions are
@@ -139,10 +140,17 @@ def overhead(args: argparse.Namespace) -> None:
     print("\n".join(overhead_table(numbers(args.dims), args.budget, args.tag)) or "no traces of suite overhead here")
 
 
+def learn(args: argparse.Namespace) -> None:
+    """Write the table by which `auto` chooses, and its page."""
+    from .learning import learn as write
+
+    print("\n".join(map(str, write(args.run, args.scores))))
+
+
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality")
-    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report"))
+    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report", "learn"))
     parser.add_argument("--solvers", default="")
     parser.add_argument("--suite", default="bbob")
     parser.add_argument("--functions", default="", help="numbers (1-24), or names of practical problems")
@@ -158,8 +166,11 @@ def main() -> None:
     parser.add_argument("--isolate", action="store_true", help="run: in a process of its own even with --jobs 1")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")
+    parser.add_argument("--run", action="store_true", help="learn: first run what is missing")
+    parser.add_argument("--scores", action="store_true", help="learn: from the scores that are kept, without traces")
     args = parser.parse_args()
-    {"run": run, "score": score, "references": references, "overhead": overhead, "report": report}[args.what](args)
+    doings = {"run": run, "score": score, "references": references, "overhead": overhead, "report": report}
+    (doings | {"learn": learn})[args.what](args)
 
 
 if __name__ == "__main__":

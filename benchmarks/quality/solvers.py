@@ -47,7 +47,8 @@ def group_of(name: str) -> str:
 def solver_of(name: str) -> Solver:
     """The solver of that name.
 
-    `tw:auto`, `tw:bayesian?local=False&initial=4` (options as Python literals), `tw:module.path:Class?option=1`.
+    `tw:auto`, `tw:bayesian?local=False&initial=4` (options as Python literals), `tw:module.path:Class?option=1`,
+    `tw:plan=NAME`: a plan of `auto`'s, whatever it would choose itself.
     """
     if name.startswith("tw:"):
         return lambda problem, seed: _thalweg(name[3:], problem, seed)
@@ -61,6 +62,10 @@ def _strategy(text: str) -> Any:
 
     from thalweg.parts.strategies import make_strategy
 
+    if text.startswith("plan="):
+        from thalweg.parts.strategies._plans import PLANS, make_plan
+
+        return make_plan(PLANS[text.removeprefix("plan=")].plan)
     name, _, query = text.partition("?")
     options = {}
     for part in filter(None, query.split("&")):

@@ -15,7 +15,8 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Integer
 from thalweg.core.problem import Objective, Problem
 from thalweg.core.space import Space
-from thalweg.parts.strategies.auto import RULES, Auto, Facts, make_plan, plan_words
+from thalweg.parts.strategies._plans import PLANS, make_plan, plan_words
+from thalweg.parts.strategies.auto import RULES, Auto, Facts
 from thalweg.testing.problems import PROBLEMS, make_test_problem
 
 
@@ -91,8 +92,7 @@ def test_thinking_stays_below_its_share_in_every_plan(space, objectives, seconds
 def test_models_of_more_objectives_and_parameters_cost_more():
     def costs(dimension, objectives):
         names = tuple(Objective(f"f{i}") for i in range(objectives))
-        _, _, plan = Auto.choose(Facts.of(Problem(Space([(0.0, 1.0)] * dimension), names), 1000))
-        return plan[2]["costs"]
+        return Auto.choose(Facts.of(Problem(Space([(0.0, 1.0)] * dimension), names), 1000)).plan[2]["costs"]
 
     assert costs(5, 4)[0] == 2 * costs(5, 2)[0]
     assert costs(40, 1)[1] > 10 * costs(20, 1)[1]
@@ -137,8 +137,26 @@ def test_a_restored_twin_keeps_its_choice_when_the_rule_has_changed():
 
 
 def test_plans_are_plain_and_readable():
-    for rule in RULES:
-        assert plain.decode(json.loads(json.dumps(plain.encode(rule.plan)))) == rule.plan
-        assert make_plan(rule.plan) is not None
-        assert rule.plan[0] in plan_words(rule.plan)
-        assert len(rule.because) > 20
+    facts = Facts.of(make_test_problem("sphere", 3).problem(), 100)
+    plans = [rule.plan_for(facts) for rule in RULES] + [named.priced(facts) for named in PLANS.values()]
+    for plan in plans:
+        assert plain.decode(json.loads(json.dumps(plain.encode(plan)))) == plan
+        assert make_plan(plan) is not None
+        assert plan[0] in plan_words(plan)
+    assert all(len(rule.because) > 20 for rule in RULES)
+    with pytest.raises(StrategyError, match="unknown strategy 'bayesain'"):
+        make_plan(["bayesain", [], {}])
+
+
+@pytest.mark.parametrize("name", sorted(PLANS))
+def test_every_plan_by_name_can_be_run(name):
+    problem = make_test_problem("tsp" if name == "model_neighbours" else "sphere").problem()
+    plan = PLANS[name].priced(Facts.of(problem, 60))
+    strategy = make_plan(plan)
+    strategy.start(problem, 0, 60)
+    for _ in range(10):
+        strategy.tell(answer(strategy.ask(4)))
+    assert strategy.next_ticket >= 10
+    if plan[0] == "hybrid":
+        assert len(plan[2]["costs"]) == len(plan[1])
+        assert plan[2]["costs"][-1] == 0  # somebody can always be afforded

@@ -1,12 +1,15 @@
-"""Auto: looks at the problem and chooses. The rule is the table `RULES`, read from the top; the first fitting decides.
+"""Auto: looks at the problem and chooses, by what was measured on problems of its class, else by rules.
 
-`why` says which rule and what the chosen strategy is doing, `explain()` the whole story.
+`RULES` is read from the top; the first that fits names a plan. Where the table of measurements (`_evidence`) has the
+problem's class, its choice is taken instead: the rule's own plan but where another one was surely better, on problems
+kept back too. `why` says what was chosen and what it is doing, `explain()` the whole story with the evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -14,12 +17,9 @@ import numpy as np
 from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.problem import Problem
-from ...core.registry import resolve
 from ...core.strategy import MANY, Abilities, Draft, Strategy
-from . import STRATEGIES
-
-Plan = list[Any]
-"""[name, [children's plans], {options}], plain data: what a state can hold."""
+from ._evidence import TABLE, Class, known
+from ._plans import PLANS, Plan, hybrid, make_plan, one, plan_words, titled
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class Facts:
             budget_known=budget is not None,
         )
 
+    def with_budget(self, budget: int) -> Facts:
+        """The same with another number of evaluations."""
+        return replace(self, budget=budget, budget_known=True)
+
     @property
     def real(self) -> bool:
         """Every column is a real number."""
@@ -90,133 +94,103 @@ class Facts:
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of the table. because: why `plan` suits problems for which `fits`.  costs: of a hybrid's children, the
-    seconds of thinking that a row takes (CPU time of one core, the mean of the first 150 to 300 rows; measured).
+    """One line of the table. because: why `plan` suits problems for which `fits`.
+
+    plan: a name in `PLANS`, whose plans are measured; or a plan, which measurements do not replace.  costs: of a
+    hybrid's children, the seconds of thinking that a row takes (CPU time of one core, measured).
     """
 
     fits: Callable[[Facts], bool]
-    plan: Plan
+    plan: Plan | str
     because: str
     costs: Callable[[Facts], list[float]] | None = None
 
     def plan_for(self, facts: Facts) -> Plan:
         """The plan, with the costs of such a problem."""
+        if isinstance(self.plan, str):
+            return PLANS[self.plan].priced(facts)
         name, children, options = self.plan
         return self.plan if self.costs is None else [name, children, options | {"costs": self.costs(facts)}]
-
-
-def _one(name: str, **options: Any) -> Plan:
-    return [name, [], options]
 
 
 _NEVER = 1e9  # joins only where the others cannot be afforded
 _WIDE = 40  # columns beyond which models of all pairs of columns cost more than they bring
 
 
-def _hybrid(children: list[Plan], joins: list[float], early: list[bool]) -> Plan:
-    return ["hybrid", children, {"joins": joins, "early": early}]
-
-
 RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.size is not None and f.size <= f.budget and not f.noisy,
-        _one("grid"),
+        one("grid"),
         "the whole space fits into the budget: every point is looked at once",
     ),
     Rule(
         lambda f: 1 < f.objectives <= 4 and f.dimension <= 20,
-        _hybrid([_one("bayesian_pareto"), _one("nsga2")], [0, _NEVER], [True, False]),
+        hybrid([one("bayesian_pareto"), one("nsga2")], [0, _NEVER], [True, False]),
         "several objectives: models of all of them find a front in few evaluations; where evaluations are too quick "
         "for models, breeding does",
         lambda f: [7.5e-3 * f.objectives, 0.0],
     ),
     Rule(
         lambda f: f.objectives > 1,
-        _one("nsga2"),
+        one("nsga2"),
         "many objectives or many columns: a front by breeding",
     ),
     Rule(
         lambda f: f.keys > 0 and f.dimension <= _WIDE,
-        _hybrid([_one("bayesian"), _one("genetic"), _one("annealing")], [0, 15, 15], [True, False, False]),
+        "model_neighbours",
         "orders or subsets: a Gaussian process learns which neighbours matter in few evaluations; crossover, which "
         "keeps neighbours together, and annealing go on from there",
-        lambda _: [2e-2, 0.0, 0.0],
     ),
     Rule(
         lambda f: f.keys > 0,
-        _one("genetic"),
+        "genetic",
         "long orders or subsets: crossover keeps neighbours together, which differences of columns do not",
     ),
     Rule(
         lambda f: f.noisy and f.budget >= 40 * f.dimension,
-        _one("cmaes"),
+        "cmaes",
         "noise, and evaluations enough for a population that averages it out",
     ),
     Rule(
         lambda f: f.real and f.dimension <= _WIDE and not f.noisy,
-        _hybrid(
-            [
-                ["handover", [_one("quadratic"), _one("quasi_newton", restarts=False)], {}],
-                _one("lq_cmaes", sigma=0.1),
-                _one("cmaes"),
-            ],
-            [0, 50, 50],
-            [True, False, False],
-        ),
+        "gradients",
         "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises, "
         "and following gradients where it does not; a surrogate-assisted CMA-ES and a plain one go on from there",
-        # both fit a quadratic: that of the second has all d (d + 1) / 2 products as columns
-        lambda f: [5e-4 + 2.5e-6 * f.dimension**2, 4e-4 + 9e-9 * f.dimension**4, 0.0],
     ),
     Rule(
         lambda f: f.dimension <= _WIDE,
-        _hybrid(
-            [_one("bayesian"), _one("cmaes"), _one("de"), _one("annealing")],
-            [0, 30, 30, 30],
-            [True, False, False, False],
-        ),
+        "model_populations",
         "parameters that are not all real, or noise: a Gaussian process first, then methods without a model in turns "
         "with it",
-        lambda _: [1.2e-2, 0.0, 0.0, 0.0],
     ),
     Rule(
         lambda f: f.real and f.budget >= 150 * f.dimension,
-        ["portfolio", [_one("de"), _one("cmaes")], {}],
+        "pair",
         "many real parameters: differential evolution for many valleys and covariance adaptation for long bent ones "
         "take turns, by who improves",
     ),
     Rule(
         lambda f: f.budget <= f.dimension + 2,
-        _one("lhs"),
+        one("lhs"),
         "too few evaluations to learn from: they are spread evenly",
     ),
     Rule(
         lambda _: True,
-        _one("de"),
+        "de",
         "many parameters: differential evolution was best or near the best on every kind of problem measured",
     ),
 )
-"""Measured on the problems of `benchmarks.quality`: see docs/benchmarks/answers.md."""
+"""Measured on the problems of `benchmarks.quality`: see docs/benchmarks/answers.md and docs/benchmarks/choices.md."""
 
 
-def make_plan(plan: Plan) -> Strategy:
-    """The strategy a plan describes.
+@dataclass(frozen=True)
+class Choice:
+    """What `Auto` decided. facts, because: in words. evidence: a sentence about measurements, or why there is none."""
 
-    Raises:
-        StrategyError: a name that is not in the table.
-    """
-    name, children, options = plan
-    kind = resolve(STRATEGIES, name, "strategy", StrategyError)
-    made: Strategy = kind(*map(make_plan, children), **options)
-    return made
-
-
-def plan_words(plan: Plan) -> str:
-    """A plan as a person would write it; when who joins, and what it costs, is left to `Hybrid`'s page."""
-    name, children, options = plan
-    told = {} if name == "hybrid" else options
-    inside = [plan_words(child) for child in children] + [f"{key}={value!r}" for key, value in told.items()]
-    return f"{name}({', '.join(inside)})" if inside else str(name)
+    facts: str
+    because: str
+    evidence: str
+    plan: Plan
 
 
 @final
@@ -245,17 +219,29 @@ class Auto(Strategy):
 
     def begin(self) -> None:
         """Choose, and start the chosen one."""
-        self.facts_words, self.because, plan = self.choose(Facts.of(self.problem, self.budget))
-        name, children, options = plan
+        choice = self.choose(Facts.of(self.problem, self.budget))
+        self.facts_words, self.because, self.evidence = choice.facts, choice.because, choice.evidence
+        name, children, options = choice.plan
         limits = {"overhead": self.overhead, "allowance": self.allowance, "least": self.least}
-        self.plan = [name, children, options | limits] if name == "hybrid" else plan
+        self.plan = [name, children, options | limits] if name == "hybrid" else choice.plan
         self._start()
 
     @staticmethod
-    def choose(facts: Facts) -> tuple[str, str, Plan]:
-        """(the facts in words, the rule's reason, the plan) for some facts."""
+    def choose(facts: Facts, path: Path = TABLE) -> Choice:
+        """What is done for some facts. path: the table of measurements; where it cannot be read, the rules decide."""
         rule = next(rule for rule in RULES if rule.fits(facts))
-        return facts.words(), rule.because, rule.plan_for(facts)
+        if not isinstance(rule.plan, str):
+            return Choice(facts.words(), rule.because, "the rule decides without measurements", rule.plan_for(facts))
+        table, wrong = known(path)
+        of = Class.of(facts)
+        row = table.get(of) if of is not None else None
+        if row is None or row.rule != rule.plan:  # also where the rules have become others since
+            without = wrong or "no problems of this class were measured, so the rule decides"
+            return Choice(facts.words(), rule.because, without, rule.plan_for(facts))
+        if row.choice == rule.plan:
+            return Choice(facts.words(), rule.because, row.words(), rule.plan_for(facts))
+        because = f"{titled(row.choice)} was better than {titled(row.rule)}, which the rules name, on such problems"
+        return Choice(facts.words(), because, row.words(), PLANS[row.choice].priced(facts))
 
     def _start(self) -> None:
         self.child = make_plan(self.plan)
@@ -309,9 +295,10 @@ class Auto(Strategy):
         return f"auto chose {plan_words(self.plan)}: {self.because}" + (f"; {inner}" if inner else "")
 
     def explain(self) -> str:
-        """The facts, the rule and the choice, in sentences."""
+        """The facts, the reason, the evidence and the choice, in sentences."""
         return (
-            f"The problem: {self.facts_words}.\nThe rule: {self.because}.\nThe choice: {plan_words(self.plan)}.\n"
+            f"The problem: {self.facts_words}.\nThe rule: {self.because}.\n"
+            f"Measured: {self.evidence}.\nThe choice: {plan_words(self.plan)}.\n"
             f"Now: {self.child.why or 'running'}."
         )
 
