@@ -84,6 +84,19 @@ def test_what_has_no_import_path_travels_too():
         assert values(function) == [0.002, 0.004, 0.006]
 
 
+def test_errors_of_one_job_are_not_those_of_the_next():
+    def objective(params):
+        if params["x"] in (0.001, 0.003):
+            raise ValueError("on purpose")
+        return params["x"]
+
+    async def body(evaluator):
+        return [await evaluator.evaluate(evaluator.prepare(jobs(count, first))) for count, first in ((1, 0), (2, 1))]
+
+    first, second = run(objective, body)
+    assert set(first.errors) == {0} and set(second.errors) == {1}
+
+
 def test_a_module_made_at_run_time_is_sent_by_value():
     module = types.ModuleType("made_at_run_time")
     exec(

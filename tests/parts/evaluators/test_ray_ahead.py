@@ -84,6 +84,7 @@ def test_what_waits_can_be_withdrawn_and_what_runs_cannot():
         waits = asyncio.ensure_future(host.run(2, pack_job(job_of(["good"])), 1))
         await asyncio.sleep(0)
         assert (await host.watch(1, -1, None))[0] == 0  # the first row of the first job
+        assert host._next is not None and host._next.serial == 2, "it waits in the worker itself"
         await host.withdraw(1)
         await host.withdraw(2)
         kind, rows, _ = await waits
@@ -109,6 +110,53 @@ def test_the_end_of_the_first_job_leaves_the_second():
         return kind, len(pickle.loads(rows)), warm
 
     assert hosted(body) == (DONE, 3, True)
+
+
+def test_a_job_ended_just_as_it_is_done_does_not_blame_the_next():
+    """The worker is ended for the first job while it is in the second one: that runs again, and is told once."""
+
+    async def body(host):
+        first = asyncio.ensure_future(host.run(1, pack_job(job_of(["good"]))))
+        second = asyncio.ensure_future(host.run(2, pack_job(job_of(["hang"], 1)), 1))
+        await first
+        await until(lambda: host._remote is not None and host._turn is not None and host._turn.serial == 2)
+        await until(lambda: host._remote.journal.state[:2] == (2, 1))
+        host._killed = object()  # as if the first one were still there for the host
+        hanging, host._turn.job.reals = host._turn.job.reals, job_of(["good"], 1).reals
+        host._supervisor.kill(host._remote)
+        kind, rows, _ = await second
+        return kind, statuses(pickle.loads(rows)), len(hanging)
+
+    assert hosted(body) == (DONE, [Status.DONE], 1)
+
+
+def test_rows_and_errors_stay_with_their_jobs(cluster):
+    """Many jobs of one actor, each following the one before: every value and every error at its place."""
+    evaluator = RayEvaluator(workers=1)
+    kinds = ["good", "raise", "good", "nan", "integer", "good", "none"]
+    sizes = [1 + (7 * i) % 9 for i in range(60)]
+
+    async def body():
+        short(evaluator)
+        first = 0
+        tasks = []
+        for size in sizes:
+            what = [kinds[(first + i) % 7] for i in range(size)]
+            job = job_of(what, first)
+            tasks.append((first, what, evaluator.evaluate(evaluator.prepare(job))))
+            first += size
+        return [
+            (at, what, outcomes)
+            for (at, what, _), outcomes in zip(tasks, await asyncio.gather(*(call for *_, call in tasks)), strict=True)
+        ]
+
+    for at, what, outcomes in running(evaluator, body):
+        assert len(outcomes) == len(what)
+        bad = {i for i, item in enumerate(what) if item in ("raise", "nan", "none")}
+        assert set(outcomes.errors) == bad, (at, what, outcomes.errors)
+        for i, item in enumerate(what):
+            if item == "good":
+                assert outcomes.values[i, 0] == (at + i + 1) / 1000.0
 
 
 # --- on the way there -------------------------------------------------------------------------------------------------
@@ -254,11 +302,11 @@ def test_limits_are_kept_on_actors(cluster):
 
 
 def test_an_ordered_study_needs_to_know_its_width(cluster):
-    study = tw.Study({"x": (0.0, 1.0)}, ordered=True, seed=0)
+    study = tw.Study({"x": (0.0, 1.0)}, ordered=True, seed=0, strategy="random")
     with pytest.raises(EvaluatorError, match=r"as many as the cluster can hold: give workers="):
         study.run(lambda params: params["x"], max_evals=4, evaluator=RayEvaluator(), progress=False)
     assert study.run(lambda p: p["x"], max_evals=4, evaluator="ray", workers=2, progress=False).evaluations == 4
-    given = tw.Study({"x": (0.0, 1.0)}, ordered=3, seed=0)
+    given = tw.Study({"x": (0.0, 1.0)}, ordered=3, seed=0, strategy="random")
     assert given.run(lambda p: p["x"], max_evals=4, evaluator=RayEvaluator(), progress=False).evaluations == 4
 
 

@@ -38,12 +38,15 @@ class _Turn:
     """A call that needs the worker: one after the other, in the order in which the caller sent them.
 
     serial: its number, -1 for a call that only wants a worker.  after: it goes after this one.  called: it has the
-    worker, or was ended before.  ended: somebody wants its end.  news: there is something to tell of it.
+    worker, or was ended before.  begun: its job is on its way to the worker.  first: where its rows begin in the
+    journal.  ended: somebody wants its end.  news: there is something to tell of it.
     """
 
     serial: int
     after: int = -1
     job: Job | None = None
+    begun: bool = False
+    first: int = 0
     ended: bool = False
     reports: deque[tuple[int, int, Any]] = field(default_factory=deque)
     called: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +59,8 @@ class _Turn:
 
 
 class Host:
-    """One worker process, reached through Ray. A second job may wait here while one runs.
+    """One worker process, reached through Ray. A second job may wait here while one runs; where it can, it waits in the
+    worker itself.
 
     payload: the pickled target.  objectives, constrained: of its problem.  threads, preload, limits: see the process
     evaluator.  where: gives the id of the node this runs on.
@@ -78,6 +82,8 @@ class Host:
         self._supervisor = Supervisor(payload, objectives, threads, preload, limits)
         self._remote: Remote | None = None
         self._turn: _Turn | None = None
+        self._next: _Turn | None = None  # its job waits in the worker
+        self._killed: _Turn | None = None  # for whose sake the worker was ended
         self._waiting: list[_Turn] = []
         self._arrived: deque[int] = deque([-1], maxlen=_REMEMBERED)
         self._early: deque[int] = deque(maxlen=_REMEMBERED)
@@ -91,6 +97,8 @@ class Host:
         """Until it is its turn (True), or it was ended before (False)."""
         self._waiting.append(turn)
         self._pass_on()
+        if turn in self._waiting:
+            self._push()
         try:
             await turn.called.wait()
         except BaseException:
@@ -99,14 +107,32 @@ class Host:
         return self._turn is turn
 
     def _pass_on(self) -> None:
-        if self._turn is not None:
-            return
-        ready = [turn for turn in self._waiting if turn.after == -1 or turn.after in self._arrived]
-        if ready:
-            self._turn = turn = min(ready, key=lambda item: item.serial)
+        turn = self._first_waiting() if self._turn is None else None
+        if turn is not None:
+            self._turn = turn
             self._waiting.remove(turn)
             turn.called.set()
             turn.news.set()
+
+    def _first_waiting(self) -> _Turn | None:
+        ready = [turn for turn in self._waiting if turn.after == -1 or turn.after in self._arrived]
+        return min(ready, key=lambda turn: turn.serial) if ready else None
+
+    def _push(self) -> None:
+        """Give the worker the job that comes next, so that it need not wait for this process."""
+        turn, remote = self._first_waiting(), self._remote
+        if self._next is None and remote is not None and turn is not None and turn.job is not None:
+            first = remote.follow(turn.job) if self._turn is not None and self._turn.begun else None
+            if first is not None:
+                self._next, turn.first = turn, first
+
+    def _pull(self, turn: _Turn) -> bool:
+        """Whether a job that waits can still go: it has not begun in the worker."""
+        if turn is self._next:
+            if self._remote is None or not self._remote.take_back():
+                return False
+            self._next = None
+        return True
 
     def _leave(self, turn: _Turn) -> None:
         if turn in self._waiting:
@@ -150,19 +176,18 @@ class Host:
         still is a worker) or (BROKEN, why, False). `serial` names the job for `watch`, `end` and `withdraw`; it does
         not begin before job `after` has come and gone.
         """
-        job, reports = unpack_job(message)
+        job, reports, _, _ = unpack_job(message)
         job.stop_at += perf_counter()
         turn = _Turn(serial, after, job, ended=serial in self._early)
         hear: Any = turn.hear
         job.report = hear if reports else None
-        packed = pack_job(job)
         self._arrived.append(serial)
         if turn.ended or not await self._wait(turn):
             self._pass_on()
             return ENDED, pickle.dumps(Outcomes.failed(0, self._objectives, ""), protocol=5), self._remote is not None
         before = perf_counter()
         try:
-            kind, body = await self._run(turn, packed)
+            kind, body = await self._run(turn, job)
         finally:
             self._busy_s += perf_counter() - before
             self._leave(turn)
@@ -173,27 +198,39 @@ class Host:
         self._rows += len(body)
         return kind, pickle.dumps(body, protocol=5), self._remote is not None
 
-    async def _run(self, turn: _Turn, packed: bytes) -> tuple[str, Outcomes | str]:
-        ending, job = "", turn.job
-        assert job is not None
+    async def _run(self, turn: _Turn, job: Job) -> tuple[str, Outcomes | str]:
+        ending = ""
         for _ in range(_ATTEMPTS):
-            if turn.ended:
+            if turn.ended and turn is not self._next:
                 return ENDED, Outcomes.failed(0, self._objectives, "")
             remote = self._worker()
-            finished = await remote.run(packed, job)
-            outcomes = self._named(remote.outcomes(self._constrained))
+            finished = await self._done(turn, job, remote)
+            outcomes = self._named(remote.outcomes(self._constrained, turn.first, turn.first + len(job)))
             if finished:
                 return DONE, outcomes
-            started, done, _status, began = remote.journal.state
+            started, _, _, began = remote.journal.state
             error, ending = remote.failure(), remote.ending()
+            mistaken = self._killed not in (None, turn)  # the end of another job, which was done just then
             self._drop()
             if turn.ended:
                 return ENDED, outcomes
-            if started > done:
+            if started - turn.first > len(outcomes) and not mistaken:
                 return DONE, append_failure(outcomes, error, max(0.0, perf_counter() - began))
-            if done:
+            if len(outcomes):
                 return DONE, outcomes
         return BROKEN, ending
+
+    async def _done(self, turn: _Turn, job: Job, remote: Remote) -> bool:
+        """Have the worker run it: True when it is done, False when the worker has ended."""
+        if self._next is turn:
+            self._next = None
+            work = remote.run_on(job)
+        else:
+            turn.first = 0
+            work = remote.run(pack_job(job), job)
+        turn.begun = True
+        asyncio.get_running_loop().call_soon(self._push)
+        return await work
 
     def _named(self, outcomes: Outcomes) -> Outcomes:
         outcomes.worker = f"{self._host} {outcomes.worker}"
@@ -207,7 +244,7 @@ class Host:
     def _drop(self) -> None:
         if self._remote is not None:
             self._remote.close()
-        self._remote = None
+        self._remote = self._next = self._killed = None
 
     async def end(self, serial: int) -> None:
         """End the worker that runs job `serial`, and all below it; `run` then gives what was finished."""
@@ -217,15 +254,16 @@ class Host:
         if turn is None:
             return
         turn.ended = True
-        if turn is not self._turn:
+        if turn is not self._turn and self._pull(turn):
             self._leave(turn)
         elif self._remote is not None:
+            self._killed = turn
             self._supervisor.kill(self._remote)
 
     async def withdraw(self, serial: int) -> None:
         """Let job `serial` go if it waits: `run` then gives ENDED and no rows. Once it has begun nothing happens."""
         turn = self._find(serial)
-        if turn is not None and turn is not self._turn:
+        if turn is not None and turn is not self._turn and self._pull(turn):
             self._leave(turn)
 
     async def watch(self, serial: int, seen: int, answer: bool | None) -> tuple[int, float, tuple[Any, ...] | None]:
@@ -254,18 +292,19 @@ class Host:
         return OVER, 0.0, None
 
     def _running(self) -> tuple[int, float]:
-        if self._remote is None:
+        turn = self._turn
+        if self._remote is None or turn is None or turn.job is None or not turn.begun:
             return -1, 0.0
         started, done, _, began = self._remote.journal.state
-        seconds = perf_counter() - began
-        return (started - 1, seconds) if started > done and seconds >= SEEN_S else (-1, 0.0)
+        seconds, row = perf_counter() - began, started - 1 - turn.first
+        mine = started > done and 0 <= row < len(turn.job)
+        return (row, seconds) if mine and seconds >= SEEN_S else (-1, 0.0)
 
     async def health(self) -> dict[str, Any]:
         """What this actor has done and does, and how its machine fares."""
         import psutil
 
-        busy = self._turn is not None and self._turn.job is not None
-        row, running_s = self._running() if busy else (-1, 0.0)
+        row, running_s = self._running()
         memory = psutil.virtual_memory()
         return {
             "node": self._node,

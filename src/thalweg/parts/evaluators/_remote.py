@@ -17,9 +17,10 @@ from time import perf_counter
 from ...core.errors import EvaluatorError
 from ...core.evaluator import Job, Outcomes
 from ...core.limits import Limits
+from ._chunks import MOST
 from ._limits import NAMES
 from ._tree import require_linux
-from ._wire import UNKNOWN_EXIT, Journal, Receiver, new_sign, pieces
+from ._wire import PIECE, UNKNOWN_EXIT, Journal, Receiver, new_sign, pack_job, pieces
 from ._worker import DONE, EXTRA, LOST, READY, REPORT
 
 _START_S = 120.0
@@ -221,6 +222,10 @@ class Remote:
         self._job: Job | None = None
         self._done: asyncio.Future[bool] | None = None
         self._gone = False
+        self._used = 0  # rows of the journal that jobs have
+        self._sent = False
+        self._offered = self._follows = 0
+        self._early = False
         journal.reset()
 
     def wait_ready(self) -> None:
@@ -254,6 +259,7 @@ class Remote:
         loop = asyncio.get_running_loop()
         self.journal.reset(perf_counter())
         self._extras.clear()
+        self._used, self._sent, self._follows = len(job), False, 0
         if self._gone:  # it ended while it was idle
             return False
         self._job = job
@@ -261,6 +267,52 @@ class Remote:
         self._attach(loop)
         with contextlib.suppress(ConnectionError):  # it has ended: the reader will see that
             await self._send(loop, message)
+        self._sent = True
+        return await self._done
+
+    def follow(self, job: Job) -> int | None:
+        """Send a job after the one that runs, which the worker begins without waiting for us; gives the place of its
+        first row in the journal, or None where that cannot be: one of them reports or may stop early, the journal is
+        full, one follows already, a message is long.
+        """
+        before, first = self._job, self._used
+        plain = all(
+            item is not None and item.report is None and item.stop_at == float("inf") and item.goal == -float("inf")
+            for item in (before, job)
+        )
+        if not plain or not self._sent or self._follows or self._gone or first + len(job) > MOST:
+            return None
+        message = pack_job(job, first, self._offered + 1)
+        if len(message) > PIECE:
+            return None
+        self._offered += 1
+        self.journal.offer(self._offered)
+        try:
+            for piece in pieces(message, self._sign):
+                self._channel.send(piece)
+        except OSError:  # its buffer is full, or it has ended
+            self.journal.take(self._offered, wait=True)
+            return None
+        self._follows, self._early = self._offered, False
+        self._used += len(job)
+        return first
+
+    def take_back(self) -> bool:
+        """Take the job that follows back; False: it has begun."""
+        taken = bool(self._follows) and self.journal.take(self._follows, wait=False)
+        if taken:
+            self._follows = 0
+        return taken
+
+    async def run_on(self, job: Job) -> bool:
+        """Wait for the job that followed: as `run`."""
+        self._job, self._follows = job, 0
+        if self._early:
+            self._early = False
+            return True
+        if self._gone:
+            return False
+        self._done = asyncio.get_running_loop().create_future()
         return await self._done
 
     async def load(self) -> bool:
@@ -306,6 +358,7 @@ class Remote:
 
     def _take(self, kind: bytes, message: bytes) -> None:
         if kind == DONE:
+            self._early = self._done is None or self._done.done()  # of a job that followed
             self._finish(True)
         elif kind == b"":
             self._gone = True
@@ -342,9 +395,9 @@ class Remote:
             for piece in pieces(b"1" if stop else b"0", self._sign):
                 self._channel.send(piece)
 
-    def outcomes(self, constrained: bool) -> Outcomes:
-        """The rows finished so far."""
-        return self.journal.outcomes(constrained, self._extras, self.name)
+    def outcomes(self, constrained: bool, first: int = 0, stop: int = MOST) -> Outcomes:
+        """The rows finished so far, of those from `first` to `stop` in the journal."""
+        return self.journal.outcomes(constrained, self._extras, self.name, first, stop)
 
     async def ended(self) -> None:
         """Wait until nothing is left of the worker, at most some seconds (a process may be uninterruptible)."""

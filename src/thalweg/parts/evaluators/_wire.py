@@ -7,11 +7,16 @@ no name. What a worker says is JSON: nothing that comes from an evaluation is ev
 
 Journal: a header, one record per row, and a log of extras (named results, errors). A worker writes a record
 before it raises the count of finished rows, so when it is killed at any instruction, the rows before are complete.
+
+A job may follow another one before that is done: its rows come after the other's in the same journal. It is offered in
+the journal as well, and whoever strikes it out there first (under a lock) has it: the worker, which then runs it, or
+the parent, which takes it back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -41,6 +46,8 @@ _BEGAN = struct.Struct("d")
 _EXIT_AT = 24
 _LIMIT = struct.Struct("qd")
 _LIMIT_AT = 40
+_OFFER = struct.Struct("I")  # two of them: one may not have been taken yet while the next one is offered
+_OFFER_AT = 56
 _ROWS_AT = 64
 _LOG_BYTES = 1 << 20
 _LENGTH = struct.Struct("q")
@@ -100,33 +107,37 @@ class Receiver:
         return message
 
 
-def pack_job(job: Job) -> bytes:
-    """A job without its report (which stays here; whether there is one is told)."""
+def pack_job(job: Job, first: int = 0, ticket: int = 0) -> bytes:
+    """A job without its report (which stays here; whether there is one is told).
+
+    first: where its rows begin in the journal.  ticket: what it is offered under, if it follows another job.
+    """
     arrays = [
         None if array is None else (array.dtype.str, array.shape, array.tobytes())
         for array in (job.numbers, job.reals, job.active, job.fidelities, job.seeds)
     ]
-    return pickle.dumps((arrays, job.stop_at, job.goal, job.report is not None), protocol=5)
+    return pickle.dumps((arrays, job.stop_at, job.goal, job.report is not None, first, ticket), protocol=5)
 
 
-def unpack_job(message: bytes) -> tuple[Job, bool]:
-    """(the job, whether reports are wanted)."""
-    packed, stop_at, goal, reports = pickle.loads(message)  # noqa: S301 (from our own parent)
+def unpack_job(message: bytes) -> tuple[Job, bool, int, int]:
+    """(the job, whether reports are wanted, where its rows begin, what it is offered under or 0)."""
+    packed, stop_at, goal, reports, first, ticket = pickle.loads(message)  # noqa: S301 (from our own parent)
     arrays: list[Any] = [
         None if item is None else np.frombuffer(item[2], dtype=item[0]).reshape(item[1]) for item in packed
     ]
     numbers, reals, active, fidelities, seeds = arrays
-    return Job(numbers, reals, active, fidelities, seeds, stop_at, goal), reports
+    return Job(numbers, reals, active, fidelities, seeds, stop_at, goal), reports, first, ticket
 
 
 class Journal:
-    """The rows of the job a worker is in, in memory it shares with its parent."""
+    """The rows of the job a worker is in, and of those that follow, in memory it shares with its parent."""
 
     def __init__(self, descriptor: int, objectives: int) -> None:
         self._record = struct.Struct(f"{3 + objectives}d")  # status, seconds, violation, values
         self._width = 3 + objectives
         self._log_at = _ROWS_AT + MOST * self._record.size
         self._log_used = 0
+        self._descriptor = os.dup(descriptor)
         self._memory = mmap.mmap(descriptor, self._log_at + _LOG_BYTES)
         flat = np.frombuffer(self._memory, dtype=np.float64, count=MOST * self._width, offset=_ROWS_AT)
         self._table: Floats = flat.reshape(MOST, self._width)
@@ -142,6 +153,29 @@ class Journal:
         """Before a job is sent (at `time.perf_counter()` = now)."""
         self._log_used = 0
         _HEADER.pack_into(self._memory, 0, 0, 0, 0, UNKNOWN_EXIT, now, 0, 0.0)
+
+    def rewind(self) -> None:
+        """The worker begins a job whose rows begin the journal: its log begins anew, too."""
+        self._log_used = 0
+
+    def offer(self, ticket: int) -> None:
+        """The parent offers a job that follows: tickets are 1, 2, 3, ..."""
+        _OFFER.pack_into(self._memory, _OFFER_AT + ticket % 2 * _OFFER.size, ticket)
+
+    def take(self, ticket: int, wait: bool) -> bool:
+        """Strike the offered job out; False: the other side was first (or, without `wait`, is at it)."""
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        at = _OFFER_AT + ticket % 2 * _OFFER.size
+        try:
+            there: bool = _OFFER.unpack_from(self._memory, at)[0] == ticket
+            if there:
+                _OFFER.pack_into(self._memory, at, 0)
+            return there
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def begin(self, row: int, now: float) -> None:
         """The worker begins row `row` (at `time.perf_counter()` = now, one clock for all processes)."""
@@ -191,22 +225,24 @@ class Journal:
         which, found = _LIMIT.unpack_from(self._memory, _LIMIT_AT)
         return which, found
 
-    def outcomes(self, constrained: bool, extras: list[bytes], worker: str) -> Outcomes:
-        """The finished rows. extras: those that were sent."""
-        finished = self.state[1]
-        table = self._table[:finished].copy()
+    def outcomes(
+        self, constrained: bool, extras: list[bytes], worker: str, first: int = 0, stop: int = MOST
+    ) -> Outcomes:
+        """The finished rows from `first` to `stop`. extras: those that were sent."""
+        finished = max(first, min(self.state[1], stop))
+        table = self._table[first:finished].copy()
         made = Outcomes(
             table[:, 3:], table[:, 0].astype(np.int8), table[:, 1], table[:, 2] if constrained else None, worker=worker
         )
         for extra in [*extras, *self._notes()]:
             index, components, error = json.loads(extra)
-            if index >= finished:
+            if not first <= index < finished:
                 continue
             if components is not None:
-                made.components = [None] * finished if made.components is None else made.components
-                made.components[index] = components
+                made.components = [None] * len(table) if made.components is None else made.components
+                made.components[index - first] = components
             if error is not None:
-                made.errors[index] = error
+                made.errors[index - first] = error
         return made
 
     def _notes(self) -> Iterator[bytes]:
@@ -221,6 +257,7 @@ class Journal:
         """Give the memory back."""
         del self._table
         self._memory.close()
+        os.close(self._descriptor)
 
 
 def note_exit(descriptor: int, status: int) -> None:

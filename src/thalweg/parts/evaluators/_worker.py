@@ -143,18 +143,22 @@ class _Worker:
             target.function = partial(_awaited, self.loop, target.function)
 
     def run(self, message: bytes) -> None:
-        job, reports = unpack_job(message)
+        job, reports, first, ticket = unpack_job(message)
         target, journal = self.target, self.journal
+        if ticket and not journal.take(ticket, wait=True):
+            return  # the parent has taken it back
+        if not first:
+            journal.rewind()
         arguments = target.arguments(job.reals, job.active)
         now = perf_counter()
         for index, argument in enumerate(arguments):
             context = self._context(job, index, reports) if target.wants_context else None
-            journal.begin(index, now)
+            journal.begin(first + index, now)
             row = call(target, argument, context, interrupts=False)
             if os.getpid() != self.pid:  # the objective forked, and this is its child coming back
                 os._exit(1)
             before, now = now, perf_counter()
-            self._keep(index, row, now - before)
+            self._keep(first + index, row, now - before)
             if row.values[0] <= job.goal or now >= job.stop_at:
                 break
         journal.touch(now)
