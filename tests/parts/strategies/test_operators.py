@@ -153,3 +153,16 @@ def test_equal_entries_stay_what_they_are(rng):
     one, two = op.sbx_entries(a, a.copy(), rng, 15.0)
     np.testing.assert_allclose(one, a, atol=1e-15)
     np.testing.assert_allclose(two, a, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_quick_forms_give_the_same_bits_and_leave_the_generator_where_it_would_be(seed):
+    maker = np.random.default_rng(seed)
+    a, b = maker.random(60), maker.random(60)
+    a[:6], b[3:9] = [0.0, 1.0, 0.5, 0.25, 0.75, 1e-9], [0.25, 0.75, 1e-9, 0.0, 1.0, 1.0]  # bounds, equal pairs
+    slow, quick = (np.random.default_rng(seed) for _ in range(2))
+    for given, got in zip(op.sbx(a[:, None], b[:, None], slow, 10.0, 1.0), op.sbx_all(a, b, quick, 10.0), strict=True):
+        assert given[:, 0].tobytes() == got.tobytes()
+    given, got = op.polynomial_mutation(a[:, None], slow, 37.5, 1.0)[:, 0], op.mutated_all(a, quick, 37.5)
+    assert given.tobytes() == got.tobytes()
+    assert slow.random() == quick.random()

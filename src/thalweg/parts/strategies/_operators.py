@@ -117,6 +117,29 @@ def sbx_entries(first: Floats, second: Floats, rng: np.random.Generator, eta: fl
     return np.where(swap, above, below), np.where(swap, below, above)
 
 
+def sbx_all(first: Floats, second: Floats, rng: np.random.Generator, eta: float) -> tuple[Floats, Floats]:
+    """(k,), (k,) -> (k,), (k,): `sbx` at rate 1, bit by bit and draw by draw, in half of its time."""
+    k, power = len(first), 1.0 / (eta + 1.0)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    gap = high - low
+    draws = rng.random((3, k))  # of the rate, of the spread, of the swap
+    apart = gap > 1e-14
+    some = not apart.all()
+    if some:
+        gap[~apart] = 1.0
+    rooms = np.empty((2, k))  # of the children below and above
+    rooms[0] = low
+    np.subtract(1.0, high, out=rooms[1])
+    inner = draws[1] * (2.0 - (1.0 + 2.0 * rooms / gap) ** -(eta + 1.0))
+    spread = np.where(inner <= 1.0, inner, 1.0 / np.maximum(2.0 - inner, 1e-300)) ** power * gap
+    centre, swap = low + high, draws[2] < 0.5
+    below, above = 0.5 * (centre - spread[0]), 0.5 * (centre + spread[1])
+    one, two = np.where(swap, above, below), np.where(swap, below, above)
+    if some:
+        one, two = np.where(apart, one, first), np.where(apart, two, second)
+    return np.minimum(np.maximum(one, 0.0), 1.0), np.minimum(np.maximum(two, 0.0), 1.0)
+
+
 def uniform_crossover(
     first: Floats, second: Floats, rng: np.random.Generator, rate: float = 0.5
 ) -> tuple[Floats, Floats]:
@@ -184,6 +207,16 @@ def polynomial_mutation(
     root = np.where(lower, down, up) ** (1.0 / power)
     moved = points + np.where(lower, root - 1.0, 1.0 - root)
     return np.clip(np.where(hit, moved, points), 0.0, 1.0)
+
+
+def mutated_all(entries: Floats, rng: np.random.Generator, eta: float) -> Floats:
+    """(k,) -> (k,): `polynomial_mutation` at rate 1, bit by bit and draw by draw, in half of its time."""
+    draw = rng.random((2, len(entries)))[1]  # the others are those of the rate
+    lower = draw < 0.5
+    near = 2.0 * np.where(lower, draw, 1.0 - draw)
+    root = near + (1.0 - near) * np.where(lower, 1.0 - entries, entries) ** (eta + 1.0)
+    root **= 1.0 / (eta + 1.0)
+    return np.minimum(np.maximum(entries + np.where(lower, root - 1.0, 1.0 - root), 0.0), 1.0)
 
 
 def mutated_entries(entries: Floats, rng: np.random.Generator, eta: float) -> Floats:

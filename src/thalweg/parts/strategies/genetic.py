@@ -20,11 +20,11 @@ from ._generational import Generational, merits
 from ._operators import (
     Columns,
     flip,
+    mutated_all,
     mutated_entries,
     order_crossover,
-    polynomial_mutation,
     redraw,
-    sbx,
+    sbx_all,
     sbx_entries,
     swap_keys,
     two_point_crossover,
@@ -195,12 +195,12 @@ class Genetic(Generational):
         stays = opt["survival"] == "best"
         count = self.size if stays else max(self.size - int(opt["elite_size"]), 1)
         pairs = -(-count // 2)
-        drawn = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
-        mother, father = drawn[:pairs], drawn[pairs:]
-        father = np.where(father == mother, (father + 1) % len(pop), father)
-        first, second = pop.take(mother, axis=0), pop.take(father, axis=0)
-        source = np.concatenate([mother, father])[:count]
-        parents = np.concatenate([first, second])[:count]
+        source = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
+        twice = (source[:pairs] == source[pairs:]).nonzero()[0] + pairs
+        source[twice] = (source[twice] + 1) % len(pop)
+        parents = pop.take(source, axis=0)
+        first, second = parents[:pairs], parents[pairs:]
+        source, parents = source[:count], parents[:count]
         crossed = rng.random(pairs) < opt["crossover_prob"]
         children = np.concatenate(self._cross(first, second, crossed))[:count]
         steps = self._varied(self._steps.take(source))
@@ -219,10 +219,14 @@ class Genetic(Generational):
             self._ensure(forced, np.arange(len(at)))
             children[at] = self._settled(self._mutate(children[at], forced, steps[at]))
             origin = self._origin(children, parents, source)
-        self._carried = np.unique(origin[origin < len(pop)])
-        new = (origin == len(pop) + np.arange(count)).nonzero()[0]
-        points, kept = self.seen.fresh(children[new], space, rng)
-        self._child_steps = steps[new][kept]
+        new = origin == len(pop) + np.arange(count)
+        if new.all():
+            self._carried = np.empty(0, dtype=np.int64)
+        else:
+            self._carried = np.unique(origin[origin < len(pop)])
+            children, steps = children[new], steps[new]
+        points, kept = self.seen.fresh(children, space, rng)
+        self._child_steps = steps[kept]
         return points if len(points) or self.seen.exhausted else self._random_rows(count)
 
     def _origin(self, children: Floats, parents: Floats, source: Ints) -> Ints:
@@ -233,6 +237,9 @@ class Genetic(Generational):
         if self._plain and self.options["crossover"] == "sbx":  # real numbers meet nobody but their parent by chance
             return np.where((children == parents).all(axis=1), source, size + np.arange(len(children)))
         hashes = row_hashes(np.concatenate([self._pop, children]))
+        ordered = np.sort(hashes)
+        if not (ordered[1:] == ordered[:-1]).any():
+            return size + np.arange(len(children))
         _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         return np.asarray(first[inverse][size:])
 
@@ -246,17 +253,21 @@ class Genetic(Generational):
         kind, rng, numbers = self.options["crossover"], self.rng, self._numbers
         if kind == "two_point":
             one, two = two_point_crossover(first, second, rng)
-        elif kind == "uniform" or not self._plain:
+        elif kind == "uniform" or numbers.size < self.dimension:
             one, two = uniform_crossover(first, second, rng)
         else:
+            if not self._plain:
+                rng.random(first.shape)  # the draws of the labels, of which there are none
             one, two = first.copy(), second.copy()
         if kind == "sbx" and numbers.size:
             # numbers: half of the entries are crossed, and only those are computed
-            one[:, numbers], two[:, numbers] = first[:, numbers], second[:, numbers]
-            taken = ((rng.random(first.shape) < 0.5) & self._metric).ravel().nonzero()[0]
-            a, b = first.ravel().take(taken)[:, None], second.ravel().take(taken)[:, None]
-            a, b = sbx(a, b, rng, self.options["eta_crossover"], 1.0)
-            one.ravel()[taken], two.ravel()[taken] = a[:, 0], b[:, 0]
+            crossing = rng.random(first.shape) < 0.5
+            if numbers.size < self.dimension:
+                one[:, numbers], two[:, numbers] = first[:, numbers], second[:, numbers]
+                crossing &= self._metric
+            taken = crossing.ravel().nonzero()[0]
+            a, b = first.ravel().take(taken), second.ravel().take(taken)
+            one.ravel()[taken], two.ravel()[taken] = sbx_all(a, b, rng, self.options["eta_crossover"])
         for block in self._orders:
             one[:, block], two[:, block] = order_crossover(first[:, block], second[:, block], rng)
         return np.where(crossed[:, None], one, first), np.where(crossed[:, None], two, second)
@@ -295,7 +306,7 @@ class Genetic(Generational):
         else:
             low, high = self.options["eta"]
             eta = low + (high - low) * self.progress
-            flat[numbers] = polynomial_mutation(old[:, None], rng, eta, 1.0)[:, 0]
+            flat[numbers] = mutated_all(old, rng, eta)
         if self._plain:
             return result
         if self._ordered.size:  # a move below one step would be rounded away
@@ -362,9 +373,9 @@ def _equal_rows(rows: Floats, others: Floats) -> Ints:
 def _whole_steps(rows: Floats, moved: Floats, chosen: Mask, width: Floats) -> Floats:
     """`moved`, but `chosen` entries lie at least one step of `width` (d,) away from `rows`, inside [0, 1]."""
     move = moved - rows
-    sign = np.where(move < 0, -1.0, 1.0)
-    sign = np.where(rows + sign * width > 1.0, -1.0, np.where(rows + sign * width < 0.0, 1.0, sign))
-    return np.where(chosen & (np.abs(move) < width), rows + sign * width, moved)
+    stepped = rows + np.copysign(width, move)
+    stepped = np.where(stepped > 1.0, rows - width, np.where(stepped < 0.0, rows + width, stepped))
+    return np.where(chosen & (np.abs(move) < width), stepped, moved)
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
