@@ -50,3 +50,45 @@ def test_values():
     assert acq.score("pi", mean, sd, 0.1)[0][0] == pytest.approx(norm.logcdf(-0.4), rel=1e-12)
     assert acq.score("ucb", mean, sd, 0.1, weight=2.0)[0][0] == pytest.approx(0.7)
     assert acq.log_chance(np.array([-1e4]))[1][0] == pytest.approx(1e4, rel=1e-3)
+
+
+def alternatives(seed, candidates=6, references=9):
+    """Means and a joint covariance of candidates and references."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(candidates + references, candidates + references))
+    covariance = root @ root.T / (candidates + references)
+    return 0.3 * rng.normal(size=candidates + references), covariance, candidates, rng
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_knowledge_gradient_is_what_sampling_says(seed):
+    mean, covariance, m, rng = alternatives(seed)
+    noise = 0.3
+    found = acq.knowledge_gradient(mean[:m], np.diagonal(covariance)[:m], noise, covariance[:m, m:], mean[m:])
+    for row in range(m):
+        watched = np.append(np.arange(m, len(mean)), row)
+        slopes = covariance[row, watched] / np.sqrt(covariance[row, row] + noise)
+        after = (mean[watched] + rng.normal(size=(200_000, 1)) * slopes).min(axis=1)
+        assert found[row] == pytest.approx(mean[watched].min() - after.mean(), abs=0.02)  # few nodes
+    assert (found >= 0).all() and found.max() > 0.05
+
+
+def test_the_knowledge_gradient_of_one_against_one():
+    """One normal belief and one certain value: expected improvement with the sd that an observation will move it by."""
+    mean, variance, noise, other = np.array([0.4, -0.2, 1.0]), np.array([1.0, 0.5, 2.0]), 0.5, 0.1
+    found = acq.knowledge_gradient(mean, variance, noise, np.zeros((3, 1)), np.array([other]))
+    move = variance / np.sqrt(variance + noise)
+    gap = np.abs(mean - other) / move
+    exact = move * (norm.pdf(gap) - gap * norm.sf(gap))
+    np.testing.assert_allclose(found, exact, atol=0.02)
+
+
+def test_what_noise_drowns_and_what_is_known_gains_nothing():
+    mean, covariance, m, _ = alternatives(1)
+    variance, between, others = np.diagonal(covariance)[:m], covariance[:m, m:], mean[m:]
+    loud = acq.knowledge_gradient(mean[:m], variance, 1e12, between, others)
+    assert (loud < 1e-5).all()
+    known = acq.knowledge_gradient(mean[:m], np.zeros(m), 1.0, np.zeros_like(between), others)
+    assert (known < 1e-12).all()
+    quiet, louder = (acq.knowledge_gradient(mean[:m], variance, noise, between, others) for noise in (0.1, 1.0))
+    assert (quiet >= louder).all() and quiet.sum() > 1.1 * louder.sum()

@@ -151,3 +151,48 @@ def test_weighted_noise():
     few.scale = many.scale
     for a, b in zip(few.predict(x + 0.1), many.predict(x + 0.1), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def made(noise=0.3, n=23):
+    x, y = data(n)
+    return x, y, gp.Posterior.of(x, y, np.arange(3), np.log([0.4, 0.9, 0.6, noise]))
+
+
+def dense_posterior(x, posterior, at, extra=0.0, extra_at=0.0, noise=None):
+    """(mean, covariance) at points `at`, by the textbook; extra, extra_at: further covariances."""
+
+    def kernel(a, b):
+        return matern52(distances(a * posterior.inverse_lengths, b * posterior.inverse_lengths))[0]
+
+    known = kernel(x, x) + extra + (posterior.nugget if noise is None else noise) * np.eye(len(x))
+    cross = kernel(at, x) + extra_at
+    mean = posterior.mean + cross @ np.linalg.solve(known, posterior.y - posterior.mean)
+    return mean, posterior.scale * (kernel(at, at) - cross @ np.linalg.solve(known, cross.T))
+
+
+def test_covariances_are_the_dense_ones():
+    x, _, posterior = made()
+    a, b = np.random.default_rng(2).random((2, 5, 3))
+    _, covariance = dense_posterior(x, posterior, np.concatenate([a, b]))
+    np.testing.assert_allclose(posterior.covariance(a, b), covariance[:5, 5:], atol=1e-10)
+    np.testing.assert_allclose(np.diagonal(posterior.covariance(a, a)), posterior.predict(a)[1], atol=1e-10)
+
+
+def test_what_belongs_to_each_point_alone():
+    x, y, _ = made()
+    of = np.arange(23)
+    of[[5, 9, 11]] = 4  # four evaluations of one point
+    x = x[of]
+    posterior = gp.Posterior.of(x, y, np.arange(3), np.log([0.4, 0.9, 0.6, 0.3]))
+    rugged = 0.25
+    other = posterior.with_own(rugged, of)
+    assert other.nugget == pytest.approx(0.05) and other.mean == posterior.mean
+    same = rugged * (of[:, None] == of)
+    mean, variance = other.predict(x, same, rugged)
+    expected, covariance = dense_posterior(x, posterior, x, same, same, 0.05)
+    np.testing.assert_allclose(mean, expected, atol=1e-9)
+    np.testing.assert_allclose(variance, np.diagonal(covariance) + posterior.scale * rugged, atol=1e-9)
+    # nearly all of what the smooth model calls noise is kept at the points, and nothing of it between them
+    assert np.abs(mean - y)[of == np.arange(23)].mean() < 0.5 * np.abs(posterior.predict(x)[0] - y).mean()
+    far = other.predict(x + 1e-9, None, rugged)[1]
+    assert (far > variance).all()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,11 +191,44 @@ class Posterior:
         points = np.concatenate([self.z, z[None]])
         return Posterior(points, values, factor, alpha, self.inverse_lengths, self.nugget, self.mean, self.scale)
 
-    def predict(self, x: Floats) -> tuple[Floats, Floats]:
-        """(mean (m,), variance (m,) of the noiseless function) at x (m, F)."""
+    def with_own(self, rugged: float, of: Groups) -> Posterior:
+        """As if a part of the nugget were no noise but what belongs to each point alone.
+
+        rugged: its variance in units of the scale, less than the nugget.  of: (n,) equal numbers are the same point.
+        Mean and scale stay.
+        """
+        k, _ = matern52(distances(self.z, self.z))
+        k += rugged * (of[:, None] == of)
+        noise = self.nugget - rugged
+        k.ravel()[:: len(of) + 1] += noise
+        factor = cholesky(k)
+        if factor is None:
+            return self
+        alpha = _solve(factor, (self.y - self.mean)[:, None])[:, 0]
+        return replace(self, factor=factor, alpha=alpha, nugget=noise)
+
+    def predict(self, x: Floats, own: Floats | None = None, rugged: float = 0.0) -> tuple[Floats, Floats]:
+        """(mean (m,), variance (m,) of the noiseless function) at x (m, F).
+
+        own: (m, n) further covariances with the known points, rugged: the further variance, both in units of the scale
+        (see `with_own`).
+        """
         k, _ = matern52(distances(x * self.inverse_lengths, self.z))
+        if own is not None:
+            k += own
         v = solve_lower(self.factor, k.T)
-        return self.mean + k @ self.alpha, self.scale * np.maximum(1.0 - np.einsum("ij,ij->j", v, v), 1e-12)
+        variance = np.maximum(1.0 + rugged - np.einsum("ij,ij->j", v, v), 1e-12)
+        return self.mean + k @ self.alpha, self.scale * variance
+
+    def covariance(self, a: Floats, b: Floats) -> Floats:
+        """(m, k) covariances of the noiseless function between features a (m, F) and b (k, F)."""
+        za, zb = a * self.inverse_lengths, b * self.inverse_lengths
+        left = solve_lower(self.factor, matern52(distances(za, self.z))[0].T)
+        right = solve_lower(self.factor, matern52(distances(zb, self.z))[0].T)
+        between = matern52(distances(za, zb))[0]
+        between -= left.T @ right
+        between *= self.scale
+        return between
 
     def predict_with_gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """(mean (m,), variance (m,), d mean / dx (m, F), d variance / dx (m, F)) at x (m, F)."""

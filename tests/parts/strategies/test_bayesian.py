@@ -27,7 +27,8 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Float, Integer
 from thalweg.core.problem import Problem, constraints_of, objectives_of
 from thalweg.core.space import Space
-from thalweg.parts.strategies._acquire import _apart
+from thalweg.parts.strategies._acquire import apart
+from thalweg.parts.strategies._gain import lowest
 from thalweg.parts.strategies._surrogate import CAP, Memory, risk_rows, training_rows
 from thalweg.parts.strategies._trust_region import TrustRegion
 from thalweg.parts.strategies._views import View
@@ -83,8 +84,59 @@ def test_noise():
         return bowl(points) + 0.05 * rng.normal(size=len(points))
 
     problem = Problem(Space([(0.0, 1.0)] * 2), noisy=True)
-    points, _ = one_by_one(Bayesian(), problem, noisy, 50)
+    points, _ = one_by_one(Bayesian(acquisition="logei"), problem, noisy, 50)
     assert np.median(bowl(points[25:])) < 0.02  # it spends the second half near the bottom
+
+
+def believed(strategy: Bayesian) -> np.ndarray:
+    """(1, D) where the strategy's own model is lowest."""
+    starts = strategy.known.points[strategy.known.best(10)]
+    return lowest(strategy.search, strategy._surrogate().value, starts, np.random.default_rng(0))[:1]
+
+
+def test_under_noise_a_value_is_worth_what_it_tells():
+    """The knowledge gradient ends with a better point than LogEI does, not with more points that look low."""
+    gaps = {"auto": [], "logei": []}
+    for seed in range(6):
+        for acquisition, found in gaps.items():
+            rng = np.random.default_rng(seed)
+            strategy = Bayesian(acquisition=acquisition)
+            problem = Problem(Space([(0.0, 1.0)] * 4), noisy=True)
+            one_by_one(strategy, problem, lambda p, r=rng: bowl(p) + 0.1 * r.normal(size=len(p)), 50, seed=seed)
+            assert strategy.by_gain is (acquisition == "auto")
+            found.append(bowl(believed(strategy))[0])
+    means = {name: np.exp(np.log(values).mean()) for name, values in gaps.items()}
+    assert means["auto"] < 0.03 and means["auto"] < 0.8 * means["logei"]
+    assert not started(Bayesian(), cube(2)).by_gain and started(Bayesian(acquisition="kg"), cube(2)).by_gain
+
+
+def started(strategy: Bayesian, problem: Problem) -> Bayesian:
+    strategy.start(problem, 1, 30)
+    return strategy
+
+
+def test_the_knowledge_gradient_without_noise():
+    _, values = one_by_one(Bayesian(acquisition="kg", local=False), cube(2), bowl, 30)
+    assert values.min() < 1e-2
+
+
+def test_the_knowledge_gradient_in_batches_among_failures_and_discrete_columns():
+    rng = np.random.default_rng(5)
+    problem = Problem(mixed(), noisy=True, constraints=constraints_of("g0 <= 0"))
+    strategy = started(Bayesian(), problem)
+    fine = 0
+    for turn in range(12):
+        asked = strategy.ask(4)
+        assert len(asked.tickets) == 4
+        np.testing.assert_allclose(problem.space.snap(asked.points), asked.points)
+        if turn > 2:  # what a batch believes of its own rows keeps them apart
+            assert len(np.unique(asked.points, axis=0)) == 4
+        over = np.maximum(asked.points[:, 0] - 0.6, 0.0)
+        values = bowl(asked.points) + 0.05 * rng.normal(size=4)
+        told = answer(problem, asked, lambda _, v=values: v, failed=asked.points[:, 1] > 0.8, violations=over)
+        fine += int((turn >= 6) * ((over == 0) & (asked.points[:, 1] <= 0.8)).sum())
+        strategy.tell(told)
+    assert fine >= 18  # of 24; by chance fewer than 12
 
 
 def test_errors_that_come_with_the_values():
@@ -359,7 +411,7 @@ def test_the_box_grows_and_shrinks():
 
 def test_rows_of_a_step_are_apart():
     points = np.array([[0.5, 0.5], [0.5, 0.505], [0.9, 0.5], [0.1, 0.1]])
-    chosen = _apart(points, np.array([1.0, 3.0, 2.0, -np.inf]), 4)
+    chosen = apart(points, np.array([1.0, 3.0, 2.0, -np.inf]), 4)
     np.testing.assert_array_equal(chosen, points[[1, 2]])
 
 

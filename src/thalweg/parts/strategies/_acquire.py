@@ -34,8 +34,8 @@ class Search:
 
     def best(self, surrogate: Surrogate, good: Floats, met: Seen, rng: np.random.Generator, count: int) -> Floats:
         """(k <= count, D) new points of high utility, the best first.  good: (g, D) the best known points."""
-        far = self._snapped((self.net + rng.random(self.space.dimension)) % 1.0, rng)
-        near = self._snapped(self._around(good, rng), rng)
+        far = self.snapped((self.net + rng.random(self.space.dimension)) % 1.0, rng)
+        near = self.snapped(self._around(good, rng), rng)
         of_far, of_near = self._utility(surrogate, far, met), self._utility(surrogate, near, met)
         if self.view.is_smooth:
             starts = np.concatenate([far[_top(of_far, _STARTS)], near[_top(of_near, _STARTS)]])
@@ -43,11 +43,12 @@ class Search:
         else:
             both, of_both = np.concatenate([far, near]), np.concatenate([of_far, of_near])
             ends = self._alternate(surrogate, both[_top(of_both, _MIXED_STARTS)], met, rng)
-        ends = self._snapped(ends, rng)
+        ends = self.snapped(ends, rng)
         points = np.concatenate([ends, near, far])
-        return _apart(points, np.concatenate([self._utility(surrogate, ends, met), of_near, of_far]), count)
+        return apart(points, np.concatenate([self._utility(surrogate, ends, met), of_near, of_far]), count)
 
-    def _snapped(self, points: Floats, rng: np.random.Generator) -> Floats:
+    def snapped(self, points: Floats, rng: np.random.Generator) -> Floats:
+        """Points (n, D) made feasible and snapped."""
         return self.space.snap(self.space.repair(points, rng)) if len(points) else points
 
     def _around(self, good: Floats, rng: np.random.Generator) -> Floats:
@@ -98,9 +99,9 @@ class Search:
         for _ in range(_ROUNDS):
             if not len(live):
                 break
-            moved = self._snapped(self._climb(surrogate, points[live], _ROUGH_CALLS, _ROUGH), rng)
+            moved = self.snapped(self._climb(surrogate, points[live], _ROUGH_CALLS, _ROUGH), rng)
             around, owner = self.view.neighbours(moved, rng)
-            around = np.concatenate([moved, self._snapped(around, rng)])
+            around = np.concatenate([moved, self.snapped(around, rng)])
             owner = np.concatenate([np.arange(len(moved)), owner])
             found = self._utility(surrogate, around, met)
             order = np.lexsort((-found, owner))
@@ -122,7 +123,7 @@ def _top(utility: Floats, count: int) -> Ints:
     return largest[np.argsort(-utility[largest], kind="stable")]
 
 
-def _apart(points: Floats, utility: Floats, count: int) -> Floats:
+def apart(points: Floats, utility: Floats, count: int) -> Floats:
     """(k <= count, D) rows of high utility, the highest first, no two of them close to each other."""
     possible = np.flatnonzero(utility > -np.inf)
     order = possible[np.argsort(-utility[possible], kind="stable")]

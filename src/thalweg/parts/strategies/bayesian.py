@@ -2,7 +2,8 @@
 
 - The model: Matern 5/2 with a lengthscale for every parameter, found by MAP (see `thalweg.numerics.gaussian_process`);
   beyond 250 points the best half and a random share of the rest, so that a proposal costs the same at any history.
-- Global proposals maximise LogEI (Ament et al. 2023, arXiv:2310.20708), or what `acquisition` says.
+- Global proposals maximise LogEI (Ament et al. 2023, arXiv:2310.20708), or what `acquisition` says; under noise the
+  knowledge gradient (see `_gain`).
 - Local ones take the lowest bound of a Bayesian quadratic model in a box around the best point, as long as that gains
   (see `_trust_region`): where all parameters are smooth and the problem is not noisy.
 - Discrete columns: the model is only asked about snapped points, whole neighbourhoods are searched (see `_acquire`).
@@ -10,7 +11,7 @@
   doi:10.1007/978-3-642-10701-6_6); rows that are out are treated likewise, so it never waits.
 - Failures and measured constraints: a model of risk (see `_surrogate`).
 - Noise (`noisy=True`, or standard errors that come with the values, by which the nugget is then shared out): a larger
-  nugget, and improvement over the lowest posterior mean instead of the lowest value.
+  nugget, and improvement over the lowest posterior mean instead of the lowest value; no local steps.
 
 A proposal costs a few milliseconds of one core: OpenBLAS is told to use one thread while it is made. Other BLAS
 libraries want OMP_NUM_THREADS=1 or their own variable in the environment (see `thalweg.numerics.blas`).
@@ -18,7 +19,7 @@ libraries want OMP_NUM_THREADS=1 or their own variable in the environment (see `
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from ...numerics.blas import one_thread
 from ...numerics.gaussian_process import Posterior
 from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
 from ._acquire import NET, Search
+from ._gain import most_gain
 from ._seen import Seen
 from ._surrogate import Fitted, Memory, Surrogate, risk_model, risk_rows, training_rows, value_model
 from ._trust_region import TrustRegion
@@ -40,12 +42,17 @@ _MARGIN = 0.01  # standard deviations of all values: any improvement, however sm
 _TOO_NEAR = 0.02  # half-widths of the box: a local row nearer than that to one that is out says nothing new
 _SHUNNED = 60  # failed points that the model of values hears of
 _LOCAL_SHARE, _LUCKY_SHARE = 0.25, 0.5  # of a batch, the second after a local success
+_GOOD = 50  # known points with the lowest values, among which those with the lowest means are looked for under noise
+
+Acquisition = Kind | Literal["auto", "kg"]
+_ACQUISITIONS = ("auto", *get_args(Kind), "kg")
 
 
 class Bayesian(Strategy):
     """Gaussian-process search for expensive objectives: tens to a few thousand evaluations, up to about 20 parameters.
 
-    acquisition: "logei", "ei", "ucb" (confidence bound) or "pi" (probability of improvement).
+    acquisition: "logei", "ei", "ucb" (confidence bound), "pi" (probability of improvement) or "kg" (knowledge gradient:
+    what a value says about the lowest mean); "auto": "kg" where the problem is noisy, else "logei".
     exploration_rate: the chance of a proposal to be a random point.
     initial: spread points before the first model; None: where local steps are taken, one step along each parameter,
     otherwise parameters + 2 spread points. What is known from elsewhere counts.
@@ -57,18 +64,19 @@ class Bayesian(Strategy):
     def __init__(
         self,
         *,
-        acquisition: Kind = "logei",
+        acquisition: Acquisition = "auto",
         exploration_rate: float = 0.0,
         initial: int | None = None,
         local: bool = True,
     ) -> None:
-        if acquisition not in get_args(Kind):
-            raise StrategyError(f"acquisition: one of {get_args(Kind)} expected, got {acquisition!r}")
+        if acquisition not in _ACQUISITIONS:
+            raise StrategyError(f"acquisition: one of {_ACQUISITIONS} expected, got {acquisition!r}")
         if not 0 <= exploration_rate <= 1:
             raise StrategyError(f"exploration_rate is a probability in [0, 1], got {exploration_rate!r}")
         if initial is not None and initial < 2:
             raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
-        self.acquisition, self.exploration_rate = acquisition, float(exploration_rate)
+        self.acquisition: Acquisition = acquisition
+        self.exploration_rate = float(exploration_rate)
         self.initial, self.local = initial, bool(local)
         self._made: Search | None = None  # from the space and the seed, so no part of the state
 
@@ -86,6 +94,7 @@ class Bayesian(Strategy):
         self.guests = 0  # foreign points told
         self.best, self.best_point = np.inf, np.full(d, 0.5)
         noisy = self.problem.noisy
+        self.by_gain = self.acquisition == "kg" or (self.acquisition == "auto" and noisy)
         self.seen = Seen.of(self.problem)
         self.met = Seen(on=not noisy)
         self.value_fit = Fitted(np.zeros(view.count + 1))
@@ -225,8 +234,13 @@ class Bayesian(Strategy):
     def _global_step(self, surrogate: Surrogate, take: int) -> Floats:
         """(take, D) rows of high utility; random ones where there are fewer optima than rows."""
         self.region.turn = True
-        good = self.known.points[self.known.best(3)]
-        points = self.search.best(surrogate, good, self.met, self.rng, take)
+        points = self.known.points[:0]
+        if self.by_gain:
+            good = self.known.points[self.known.best(_GOOD)]
+            points = most_gain(self.search, surrogate, good, self.met, self.rng, take)
+        if not len(points):
+            good = self.known.points[self.known.best(3)]
+            points = self.search.best(surrogate, good, self.met, self.rng, take)
         missing = take - len(points)
         return np.concatenate([points, self.problem.space.sample(missing, self.rng)]) if missing else points
 
@@ -263,7 +277,9 @@ class Bayesian(Strategy):
         value, best = value_model(known, rows, x, view.groups, self.value_fit, noisy=self.problem.noisy)
         if self.acquisition == "pi":
             best -= _MARGIN
-        surrogate = Surrogate(value if known.fine.any() else None, self._risk(), best, self.acquisition)
+        given = self.acquisition
+        kind: Kind = "logei" if given == "auto" or given == "kg" else given  # noqa: PLR1714 (mypy narrows only this)
+        surrogate = Surrogate(value if known.fine.any() else None, self._risk(), best, kind)
         failed = np.flatnonzero(~known.ok)
         if len(failed) > _SHUNNED:
             failed = self.rng.choice(failed, _SHUNNED, replace=False)
