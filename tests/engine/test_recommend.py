@@ -9,7 +9,7 @@ import pytest
 
 import thalweg as tw
 from thalweg.core.space import Space
-from thalweg.engine.recommend import features, smooth
+from thalweg.engine.recommend import features, own_share, smooth
 
 SPACE = {"x": tw.Float(-5, 5), "y": tw.Float(-5, 5)}
 
@@ -174,3 +174,55 @@ def test_huge_values_do_not_blind_it():
         return bowl(p) if p["x"] < 3 else 1e12 * p["x"]
 
     assert bowl(study_of(0, 0.5, 100, objective=cliff).recommend().params) < 1
+
+
+FIVE = {f"x{i}": tw.Float(-5, 5) for i in range(5)}
+
+
+def rugged(p):
+    """Every point has a value of its own: no neighbour says anything."""
+    x = list(p.values())
+    return math.sin(1e5 * (x[0] + 2 * x[1] - x[2])) + math.sin(2e5 * (x[0] - x[3] + 3 * x[4]))
+
+
+def test_values_that_jump_from_point_to_point():
+    """Replicates show that it is not noise: what was seen is believed, and nothing between is better."""
+    gaps, inside = [], []
+    for seed in range(5):
+        study = study_of(seed, sd=0.1, objective=rugged, confirm=0.2, space=FIVE)
+        found = study.recommend()
+        assert found.evaluations >= 2
+        gaps.append(rugged(found.params) - min(rugged(trial.params) for trial in study.trials))
+        low, high = found.interval
+        inside.append(low < rugged(found.params) < high)
+        assert high - low < 1
+    assert max(gaps) < 0.3 and np.mean(inside) >= 0.8
+
+
+def test_the_part_of_noise_that_replicates_do_not_show():
+    rng = np.random.default_rng(3)
+    of = np.repeat(np.arange(60), 2)
+    jumps, noise = rng.normal(size=60)[of], rng.normal(size=120)
+    share = own_share(jumps + 0.1 * noise, of, 1.01)
+    assert 0.9 < share < 1.0
+    assert own_share(0.8 * jumps + 0.6 * noise, of, 1.0) == pytest.approx(0.55, abs=0.1)
+    assert own_share(noise, of, 1.0) == 0.0  # nothing but noise
+    assert own_share(jumps + 0.1 * noise, np.arange(120), 1.01) == 0.0  # no replicates
+    few = np.append(np.arange(60), [0, 1, 2])
+    assert own_share(rng.normal(size=63), few, 1e9) == 0.0  # too few
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_jumps_in_a_bowl_are_no_noise(seed):
+    """The model follows the bowl and calls the rest noise; the few replicates know better."""
+    rng, space = np.random.default_rng(seed), {f"x{i}": tw.Float(0, 1) for i in range(5)}
+    study = tw.Study(space, seed=1, noisy=True, strategy="random")
+    rows = rng.random((100, 5))
+    worth = 8 * ((rows - 0.5) ** 2).sum(axis=1) + 0.7 * rng.normal(size=100)
+    points = [{f"x{i}": float(v) for i, v in enumerate(row)} for row in rows]
+    for row in [*range(100), *np.argsort(worth)[:4]]:
+        study.add(points[row], worth[row] + 0.1 * rng.normal())
+    found = study.recommend()
+    assert "jump" in found.reason and found.params == points[int(np.argmin(worth))]
+    assert found.evaluations == 2 and found.value == pytest.approx(worth.min(), abs=0.2)
+    assert found.interval[0] < worth.min() < found.interval[1]

@@ -8,6 +8,9 @@ standard deviation keeps it away from where little is known. (W. Scott, P. Frazi
 columns, its true gap was a half to a third of that of the lowest observed value.
 An evaluated point must be supported: by replicates of its own, or by neighbours that weigh as much; one lucky value in
 an empty region is not enough where other points were evaluated several times.
+What a smooth model does not follow it calls noise, and of a rugged function that is nearly everything: all points then
+look alike. Replicates tell the two apart. Where they differ by less than the model's noise, the rest belongs to the
+points themselves, and is kept for those that were evaluated.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ _DOUBT = 2.0
 """The posterior takes its own lengthscales and noise for true, and the point was chosen for looking good: on noisy bbob
 functions its standard deviation had to be doubled: about nine in ten intervals then held the true value."""
 _LEAP = 1.0  # the most by which a point between evaluated ones may be better, in units of the values' lower half
+_WORTH = 0.25  # ... and the least, in standard deviations of what is believed of the best evaluated point
 _QUIET = 1e-3  # noise below this share of the values' spread does not matter
+_SURE = -1.2816  # of a normal distribution, 10 %: the noise that replicates show is hardly ever larger than is assumed
+_RUGGED = 0.5  # of the model's noise: a smaller share that seems to belong to the points is chance
+_FREE = 4  # replicates beyond the first of each point: fewer say too little about the noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +112,13 @@ def recommend_noisy(
     if not len(groups) or len(points.first) <= max(3, int(groups[-1]) // 2) or not 0 < np.ptp(y) < np.inf:
         return _by_means(problem, history, points)
     with one_thread():
-        return _by_model(problem, history, points, _Model.of(x, groups, y, points), x, evaluated)
+        return _by_model(problem, history, points, _Model.made(x, groups, y, points), x, evaluated)
 
 
 def _by_model(
     problem: Problem, history: History, points: _Points, model: _Model, x: Floats, evaluated: bool
 ) -> Recommendation:
-    means, sds, cost = model.beliefs(x, points)
+    means, sds, cost = model.beliefs(x)
     weight = np.maximum(points.count, (model.noise / np.maximum(sds, 1e-300)) ** 2)
     most, enough = int(points.count.max()), np.isfinite(cost)
     if most > 1 and model.noise > _QUIET * float(np.ptp(points.mean)):
@@ -122,10 +129,14 @@ def _by_model(
     if not evaluated and not history.constrained:
         order = np.flatnonzero(enough)[np.argsort(cost[enough], kind="stable")[:_STARTS]]
         found = model.lowest(problem.space, points.units[order], x[order])
-        # much better than anything seen is what a model says beside a cliff
-        if found is not None and cost[row] - _LEAP < found[1] < cost[row]:
+        # much better than anything seen is what a model says beside a cliff; hardly better is not worth its assumption
+        # that values change smoothly
+        worth = _WORTH * float(sds[row]) / model.squeeze.unit
+        if found is not None and cost[row] - _LEAP < found[1] < cost[row] - worth:
             return _between(problem, found[0], model, float(means[row]), int(points.first[row]))
     why = f"the lowest posterior mean + sd of a Gaussian process over {len(model.rows)} evaluations"
+    if model.rugged:
+        why += " (replicates differ less than neighbours do: values jump from point to point)"
     return _said(problem, history, points, row, float(means[row]), _DOUBT * float(sds[row]), why)
 
 
@@ -206,37 +217,49 @@ def _points(space: Space, history: History, numbers: Ints, values: Floats | None
 
 @dataclass(slots=True)
 class _Model:
-    """A Gaussian process of values on a squeezed scale. rows: (k,) the evaluations in it, as positions in `of`.
+    """A Gaussian process of values on a squeezed scale. rows: (k,) the evaluations in it; of: (k,) their points.
 
-    noise: sd of one evaluation where values are low.
+    noise: sd of one evaluation where values are low.  rugged: the variance of what belongs to each point alone, in
+    units of the smooth part's.
     """
 
     posterior: gp.Posterior
     squeeze: _Squeeze
     rows: Ints
+    of: Ints
     noise: float
+    rugged: float
 
     @classmethod
-    def of(cls, x: Floats, groups: Ints, y: Floats, points: _Points) -> _Model:
+    def made(cls, x: Floats, groups: Ints, y: Floats, points: _Points) -> _Model:
         """From distinct points' features (u, F) and the values (n,) of all evaluations."""
         rows = _near(x, y, points)
         squeeze = _Squeeze.of(y[rows])
-        seen, z = x[points.of[rows]], squeeze.to(y[rows])
+        of = points.of[rows]
+        seen, z = x[of], squeeze.to(y[rows])
         prior = gp.Prior.usual(int(groups[-1]) + 1, noisy=True)
         posterior = gp.Posterior.of(seen, z, groups, gp.fit(seen, z, groups, prior, [prior.mean]))
-        return cls(posterior, squeeze, rows, squeeze.unit * math.sqrt(posterior.scale * posterior.nugget))
+        rugged = posterior.nugget * own_share(z, of, posterior.scale * posterior.nugget)
+        if rugged:
+            posterior = posterior.with_own(rugged, of)
+        noise = squeeze.unit * math.sqrt(posterior.scale * posterior.nugget)
+        return cls(posterior, squeeze, rows, of, noise, rugged)
 
-    def at(self, x: Floats) -> tuple[Floats, Floats, Floats]:
-        """(means (m,), sds (m,), mean + sd on the squeezed scale (m,)) at features x (m, F)."""
-        mean, variance = self.posterior.predict(x)
+    def at(self, x: Floats, of: Ints | None = None) -> tuple[Floats, Floats, Floats]:
+        """(means (m,), sds (m,), mean + sd on the squeezed scale (m,)) at features x (m, F).
+
+        of: (m,) which evaluated points these are; None: none of them.
+        """
+        same = None if of is None or not self.rugged else self.rugged * (of[:, None] == self.of)
+        mean, variance = self.posterior.predict(x, same, self.rugged)
         sd, back = np.sqrt(variance), self.squeeze.back
         return back(mean), 0.5 * (back(mean + sd) - back(mean - sd)), mean + sd
 
-    def beliefs(self, x: Floats, points: _Points) -> tuple[Floats, Floats, Floats]:
+    def beliefs(self, x: Floats) -> tuple[Floats, Floats, Floats]:
         """`at` the distinct points (u,); NaN, inf and inf where the model does not reach."""
-        shown = np.unique(points.of[self.rows])
+        shown = np.unique(self.of)
         means, sds, cost = np.full(len(x), np.nan), np.full(len(x), np.inf), np.full(len(x), np.inf)
-        means[shown], sds[shown], cost[shown] = self.at(x[shown])
+        means[shown], sds[shown], cost[shown] = self.at(x[shown], shown)
         return means, sds, cost
 
     def lowest(self, space: Space, units: Floats, x: Floats) -> tuple[Floats, float] | None:
@@ -252,7 +275,7 @@ class _Model:
             full = x[which].copy()
             full[:, place] = moved
             mean, variance, slope, slope_variance = self.posterior.predict_with_gradients(full)
-            sd = np.sqrt(variance)
+            sd = np.sqrt(variance + self.posterior.scale * self.rugged)
             return mean + sd, (slope + slope_variance / (2.0 * sd[:, None]))[:, place]
 
         moved, _ = projected_bfgs(cost, x[:, place], low, high, calls=40)
@@ -264,6 +287,23 @@ class _Model:
             return None
         costs = self.at(features(space, units[good])[0])[2]
         return units[good][int(np.argmin(costs))], float(costs.min())
+
+
+def own_share(z: Floats, of: Ints, white: float) -> float:
+    """The share of a model's white variance that is no noise, by the replicates among values z (k,) of points (k,).
+
+    0 where there are too few or it is not clear. Noise counts as the most that it may be: a 90 % bound of its variance,
+    by the cubic approximation of the chi-squared distribution (Wilson, Hilferty, PNAS 17 (1931) 684-688).
+    """
+    count = np.bincount(of)
+    free = int(np.maximum(count - 1, 0).sum())
+    if free < _FREE:
+        return 0.0
+    means = np.bincount(of, z) / np.maximum(count, 1)
+    squares = float(((z - means[of]) ** 2).sum())
+    low = free * max(1.0 - 2.0 / (9.0 * free) + _SURE * math.sqrt(2.0 / (9.0 * free)), 0.0) ** 3
+    share = 1.0 - squares / (low * white) if low > 0 and white > 0 else 0.0
+    return share if share > _RUGGED else 0.0
 
 
 def _near(x: Floats, y: Floats, points: _Points) -> Ints:
