@@ -39,6 +39,59 @@ def test_told_out_of_order_and_in_parts():
     assert study.best.number == 0
 
 
+def appended(study, monkeypatch) -> list[list[int]]:
+    """The numbers of every transaction that records results, from now on."""
+    seen: list[list[int]] = []
+    original = study.store.append
+
+    def counted(number, finishing, log=(), member=None):
+        seen.append(finishing.numbers.tolist())
+        return original(number, finishing, log, member)
+
+    monkeypatch.setattr(study.store, "append", counted)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["random", "de"])
+def test_what_is_told_together_is_one_transaction(tmp_path, monkeypatch, name):
+    with tw.Study(SPACE, store=f"sqlite:///{tmp_path}/x.db", strategy=name, seed=0) as study:
+        first, second = study.ask(5), study.ask(4)
+        transactions = appended(study, monkeypatch)
+        told = [second[2], first[4], first[0], second[0]]
+        study.tell(told, [20.0, 4.0, 0.0, None], seconds=[0.0, 1e6, 2e6, 3e6])
+        study.tell([first[1], first[2], first[3], second[1], second[3]], [1.0, 2.0, 3.0, 10.0, 30.0])
+        assert transactions == [[t.number for t in told], [1, 2, 3, 6, 8]]
+        more = study.ask(3)
+        study.tell(more, [7.0, 8.0, 9.0])
+        assert transactions[2] == [9, 10, 11], "as they were asked for"
+        values = [trial.value for trial in study.trials]
+        assert values[5] != values[5] and np.delete(values, 5).tolist() == [0, 1, 2, 3, 4, 10, 20, 30, 7, 8, 9]
+        begun = [trial.started_unixtime for trial in study.trials]
+        assert begun[7] - begun[4] == pytest.approx(1e6), "they ran beside each other"
+        assert begun[4] - begun[0] == pytest.approx(1e6)
+        assert study.best.number == 0
+    stored = tw.load(f"sqlite:///{tmp_path}/x.db", "study")
+    assert next(entry.body["n"] for entry in stored.store.entries(1, 0, ["tell"])) == [t.number for t in told]
+    assert [t.value for t in stored.trials][:5] == values[:5] and stored.trials[5].error == "told as failed"
+    stored.close()
+
+
+def test_what_could_not_be_recorded_may_be_told_again(tmp_path, monkeypatch):
+    with tw.Study(SPACE, store=f"sqlite:///{tmp_path}/x.db", strategy="de", seed=0) as study:
+        trials = study.ask(3)
+
+        def full(*_):
+            raise tw.StoreError("the disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(study.store, "append", full)
+            with pytest.raises(tw.StoreError, match="full"):
+                study.tell(trials, [1.0, 2.0, 3.0])
+        assert study.trials == [] and study._hand.pending
+        study.tell(trials, [1.0, 2.0, 3.0])
+        assert [trial.value for trial in study.trials] == [1.0, 2.0, 3.0] and not study._hand.pending
+
+
 def test_twice_unknown_and_in_one_call_twice():
     study = by_hand()
     first, second = study.ask(2)
@@ -205,6 +258,19 @@ def test_add_one_and_many():
     calls = []
     result = study.run(lambda p: calls.append(p) or 1.0, max_evals=10)
     assert len(calls) == 10 and result.evaluations == 14, "they count in no budget"
+
+
+def test_many_additions_are_one_transaction(tmp_path, monkeypatch):
+    with tw.Study(SPACE, store=f"sqlite:///{tmp_path}/x.db", strategy="de", seed=0) as study:
+        calls = []
+        original = study.store.add
+        monkeypatch.setattr(study.store, "add", lambda *given: calls.append(1) or original(*given))
+        study.add([{"x": i / 9, "n": 3} for i in range(9)] + [{"x": 0.0, "n": 3}], [*range(9), math.nan])
+        assert len(calls) == 1
+        assert [trial.status.name for trial in study.trials] == ["DONE"] * 9 + ["FAILED"]
+        assert study.best.number == 0 and study.trials[3].params == {"x": 3 / 9, "n": 3}
+        study.add([], [])
+        assert len(calls) == 1
 
 
 def test_bad_additions_add_nothing():

@@ -11,9 +11,10 @@ import numpy as np
 from ..core.batch import FOREIGN, Floats, Status
 from ..core.errors import ObjectiveError, OutOfOrder, ProblemError
 from ..core.evaluator import Outcomes
-from ..core.target import Target
+from ..core.target import Reading, Target
 from ..core.trial import Trial
 from .chunk import Chunk
+from .rows import alike, joined
 from .session import Session
 
 _ROUNDS = 64
@@ -25,7 +26,8 @@ class ByHand:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._asked: dict[int, Chunk] = {}
+        self._asked: dict[int, tuple[Chunk, int]] = {}
+        """Number -> the rows it was asked for with, and which one of them it is."""
         self._reader = Target(_nothing, session.problem)
 
     def ask(self, n: int) -> list[Trial]:
@@ -44,9 +46,9 @@ class ByHand:
             opened = self._opened(chunk) if len(chunk) else None
             if opened is None:
                 continue
-            for row, trial in enumerate(self._session.history.trials(opened.numbers)):
-                self._asked[trial.number] = opened.rows(slice(row, row + 1))
-                trials.append(trial)
+            for row, number in enumerate(opened.numbers.tolist()):
+                self._asked[number] = opened, row
+            trials += self._session.history.trials(opened.numbers)
         return trials
 
     @property
@@ -56,7 +58,7 @@ class ByHand:
 
     def disown(self) -> None:
         """Nobody waits for the answers any more: the strategy begins anew."""
-        for chunk in self._asked.values():
+        for chunk, _ in self._asked.values():
             chunk.tickets = np.full(len(chunk), FOREIGN)
 
     def _opened(self, chunk: Chunk) -> Chunk | None:
@@ -109,21 +111,48 @@ class ByHand:
             if len(seconds) != len(trials):
                 raise ProblemError(f"tell: {len(trials)} trials need as many seconds, got {len(seconds)}")
         numbers = [trial.number for trial in trials]
+        seen: set[int] = set()
         for number in numbers:
-            if number not in self._asked or numbers.count(number) > 1:
+            if number not in self._asked or number in seen:
                 raise OutOfOrder(
                     f"trial {number} is not waiting for an answer: it was not asked for here, or told already"
                 )
+            seen.add(number)
         read = [self._read(raw) for raw in values]
-        for row, (number, outcomes) in enumerate(zip(numbers, read, strict=True)):
-            chunk = self._asked.pop(number)
-            if seconds is not None:
-                outcomes.seconds[:] = seconds[row]
-            self._session.record(chunk, outcomes)
+        done = 0
+        for chunk in self._told(numbers):
+            rows = slice(done, done + len(chunk))
+            spent = None if seconds is None else np.array(seconds[rows], dtype=np.float64)
+            self._session.record(chunk, self._outcomes(read[rows], spent), beside=True)
+            for number in numbers[rows]:  # those that could not be recorded may be told again
+                del self._asked[number]
             self._session.conclude(chunk)
+            done = rows.stop
 
-    def results(self, params: Any, values: Any) -> tuple[Floats, list[Outcomes]]:
-        """(reals (k, D), what they came to) of points from elsewhere, checked."""
+    def _told(self, numbers: list[int]) -> list[Chunk]:
+        """The rows of these trials, in this order; those that are alike together, for one transaction."""
+        parts: list[list[Chunk]] = []
+        for chunk, rows in self._runs(numbers):
+            part = chunk if rows == list(range(len(chunk))) else chunk.rows(np.array(rows))
+            if parts and alike(parts[-1][0], part):
+                parts[-1].append(part)
+            else:
+                parts.append([part])
+        return [joined(part) for part in parts]
+
+    def _runs(self, numbers: list[int]) -> list[tuple[Chunk, list[int]]]:
+        """(chunk, rows) of trials that follow each other and were asked for together."""
+        runs: list[tuple[Chunk, list[int]]] = []
+        for number in numbers:
+            chunk, row = self._asked[number]
+            if runs and runs[-1][0] is chunk:
+                runs[-1][1].append(row)
+            else:
+                runs.append((chunk, [row]))
+        return runs
+
+    def results(self, params: Any, values: Any) -> tuple[Floats, list[Reading | str]]:
+        """(reals (k, D), what they came to, see `_read`) of points from elsewhere, checked."""
         several = isinstance(params, (list, tuple)) or (isinstance(params, np.ndarray) and params.ndim == 2)
         if several and len(params) and all(isinstance(item, Real) for item in params):
             several = False  # one point of an array space
@@ -133,37 +162,47 @@ class ByHand:
             raise ProblemError(f"add: {len(points)} points need as many values, got {len(raws)}")
         return self._session.space.from_params(points), [self._read(raw) for raw in raws]
 
-    def insert(self, reals: Floats, read: list[Outcomes]) -> None:
+    def insert(self, reals: Floats, read: list[Reading | str]) -> None:
         """Record and tell results from elsewhere."""
-        space = self._session.space
-        for row, outcomes in enumerate(read):
-            one = reals[row : row + 1]
-            chunk = Chunk(
-                np.array([-1]), np.array([FOREIGN]), space.encode(one), one, space.active(one), space.keys(one),
-                source="added",
-            )  # fmt: skip
-            self._session.insert(chunk, outcomes)
+        space, foreign = self._session.space, np.full(len(read), FOREIGN)
+        chunk = Chunk(
+            foreign, foreign, space.encode(reals), reals, space.active(reals), space.keys(reals), source="added"
+        )
+        if read:
+            self._session.insert(chunk, self._outcomes(read, None))
 
-    def _read(self, raw: Any) -> Outcomes:
-        problem = self._session.problem
-        width = len(problem.objectives)
+    def _read(self, raw: Any) -> Reading | str:
+        """What was told, or why it is a failure."""
         if isinstance(raw, BaseException):
-            return Outcomes.failed(1, width, f"{type(raw).__name__}: {raw}")
+            return f"{type(raw).__name__}: {raw}"
         if raw is None:
-            return Outcomes.failed(1, width, "told as failed")
+            return "told as failed"
         try:
-            reading = self._reader.read(raw)
+            return self._reader.read(raw)
         except ObjectiveError as error:
             if "finite number" in str(error):
-                return Outcomes.failed(1, width, str(error))
+                return str(error)
             raise
+
+    def _outcomes(self, read: list[Reading | str], seconds: Floats | None) -> Outcomes:
+        """What `_read` gave, as rows. seconds: (k,), None: not known (of failures: 0)."""
+        problem = self._session.problem
+        lost = (float("nan"),) * len(problem.objectives)
+        good = [None if isinstance(item, str) else item for item in read]
+        components = [None if item is None else item.components for item in good]
+        if seconds is None:
+            seconds = np.array([0.0 if item is None else np.nan for item in good])
         return Outcomes(
-            np.array([reading.values]),
-            np.array([Status.DONE], dtype=np.int8),
-            np.array([np.nan]),
-            np.array([reading.violation]) if problem.constraints else None,
-            [reading.components] if reading.components is not None else None,
+            np.array([lost if item is None else item.values for item in good]),
+            np.array([_FAILED if item is None else _DONE for item in good], dtype=np.int8),
+            seconds,
+            np.array([0.0 if item is None else item.violation for item in good]) if problem.constraints else None,
+            components if any(item is not None for item in components) else None,
+            {row: item for row, item in enumerate(read) if isinstance(item, str)},
         )
+
+
+_DONE, _FAILED = int(Status.DONE), int(Status.FAILED)  # an enum's members take NumPy ten times as long
 
 
 def _listed(given: Any, call: str, what: str) -> list[Any]:

@@ -115,7 +115,7 @@ class History:
         self.n = max(self.n, last)
         self.opened += last - first
 
-    def finish(self, numbers: Ints, outcomes: Outcomes, started: float, attempts: int) -> None:
+    def finish(self, numbers: Ints, outcomes: Outcomes, started: float | Floats, attempts: int) -> None:
         """The rows `numbers` ended with `outcomes`."""
         where = _where(numbers)
         self.values[where] = outcomes.values

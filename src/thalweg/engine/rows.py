@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import Floats, Ints
+from ..core.batch import Floats, Ints, Status
 from ..core.evaluator import Outcomes
 from .chunk import Chunk
 from .history import History
+
+FEW = 32
+"""So few numbers are handled faster as a list."""
+_DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long
 
 
 def chunk_of(history: History, numbers: Sequence[int] | Ints, tickets: Ints, points: Floats | None = None) -> Chunk:
@@ -41,8 +45,29 @@ def seeds(seed: int, numbers: Ints) -> Ints:
 
 def total(seconds: Floats) -> float:
     """The sum of seconds (k,), those that are known; a few are summed faster as a list."""
-    spent = float(sum(seconds.tolist())) if len(seconds) <= 32 else float(seconds.sum())
+    if len(seconds) <= FEW:
+        return float(sum([spent for spent in seconds.tolist() if not math.isnan(spent)]))
+    spent = float(seconds.sum())
     return float(np.nansum(seconds)) if math.isnan(spent) else spent
+
+
+def best_row(outcomes: Outcomes) -> tuple[int, float]:
+    """The row with the lowest first value, and that value; inf where none is done and violates nothing."""
+    values = outcomes.values[:, 0]
+    if len(values) <= FEW and outcomes.violations is None:
+        merits = [
+            value if status == _DONE else math.inf
+            for value, status in zip(values.tolist(), outcomes.statuses.tolist(), strict=True)
+        ]
+        best = min(merits)
+        return merits.index(best), best
+    bad = outcomes.statuses != _DONE
+    if outcomes.violations is not None:
+        bad |= outcomes.violations > 0
+    if np.count_nonzero(bad):
+        values = np.where(bad, np.inf, values)
+    row = int(values.argmin())
+    return row, float(values[row])
 
 
 def kept(outcomes: Outcomes, keep: Any) -> Outcomes:
@@ -81,7 +106,8 @@ def followed(first: Outcomes, second: Outcomes) -> Outcomes:
 
 def alike(a: Chunk, b: Chunk) -> bool:
     """Whether two chunks may travel in one job."""
-    return a.source == b.source and a.attempt == b.attempt and a.patience == b.patience and not a.lost and not b.lost
+    same = a.source == b.source and a.attempt == b.attempt and a.patience == b.patience
+    return same and not a.lost and not b.lost and (a.replicates is None) == (b.replicates is None)
 
 
 def joined(parts: list[Chunk]) -> Chunk:

@@ -30,7 +30,7 @@ from .history import History, consecutive
 from .keep import keep
 from .packing import pack
 from .replicates import Replicates
-from .rows import chunk_of, total
+from .rows import best_row, chunk_of, total
 
 OUTSIDE = frozenset({"added", "cache"})
 """Sources of trials that came from elsewhere: they count in no budget."""
@@ -312,31 +312,28 @@ class Session:
 
     # --- land -----------------------------------------------------------------------------------------------------
 
-    def record(self, chunk: Chunk, outcomes: Outcomes) -> None:
-        """Write ended rows to history and store."""
+    def record(self, chunk: Chunk, outcomes: Outcomes, beside: bool = False) -> None:
+        """Write ended rows to store and history. beside: they ran beside each other, not one after the other."""
         before = perf_counter()
-        numbers = chunk.numbers
-        spent = total(outcomes.seconds)
-        self.history.finish(numbers, outcomes, time() - spent, chunk.attempt)
-        middle = perf_counter()
-        refused = self.store.append(
-            self.study,
-            Finishing(
-                numbers,
-                outcomes.values,
-                outcomes.statuses,
-                outcomes.seconds,
-                outcomes.violations,
-                outcomes.components,
-                outcomes.errors,
-                self.history.started[numbers] if self.store.durable else None,
-                self.history.attempts[numbers].astype(np.int64) if chunk.attempt > 1 else None,
-                outcomes.worker,
-            ),
-            self.taken_log(),
-            self.crew.member,
+        numbers, k = chunk.numbers, len(outcomes)
+        started = np.empty(k)
+        started[:] = time() - (np.nan_to_num(outcomes.seconds) if beside and k > 1 else total(outcomes.seconds))
+        finishing = Finishing(
+            numbers,
+            outcomes.values,
+            outcomes.statuses,
+            outcomes.seconds,
+            outcomes.violations,
+            outcomes.components,
+            outcomes.errors,
+            started,
+            np.full(k, min(chunk.attempt, 127)) if chunk.attempt > 1 else None,
+            outcomes.worker,
         )
+        middle = perf_counter()
+        refused = self.store.append(self.study, finishing, self.taken_log(), self.crew.member)
         after = perf_counter()
+        self.history.finish(numbers, outcomes, started, chunk.attempt)
         self.spans.add("engine", middle - before)
         self.spans.add("store", after - middle)
         if self.crew.member is not None:
@@ -369,14 +366,8 @@ class Session:
         """Keep the best number up to date (first objective; replicates by their aggregate)."""
         if self.groups.grouped:
             return
-        values = outcomes.values[:, 0]
-        bad = outcomes.statuses != _DONE
-        if outcomes.violations is not None:
-            bad |= outcomes.violations > 0
-        if np.count_nonzero(bad):
-            values = np.where(bad, np.inf, values)
-        row = int(values.argmin())
-        if values[row] < (np.inf if self.best is None else self.history.values[self.best, 0]):
+        row, value = best_row(outcomes)
+        if value < (np.inf if self.best is None else self.history.values[self.best, 0]):
             self.improved(int(numbers[row]))
 
     def improved(self, number: int) -> None:
@@ -475,6 +466,5 @@ class Session:
         self.tell(np.full(len(numbers), FOREIGN), self.space.encode(self.history.reals[numbers]), numbers)
 
 
-_DONE = int(Status.DONE)  # an enum's member takes NumPy ten times as long
 _UNNUMBERED = np.full(4096, -1, dtype=np.int64)
 _UNNUMBERED.flags.writeable = False
