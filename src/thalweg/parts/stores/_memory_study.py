@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,13 @@ from ...core.batch import FOREIGN, Status
 from ...core.store import Entry, Finishing, Member, Opening, StudyRecord, digest
 from ...core.stored import StoredTrial
 from ._common import never_opened
+from ._memory_packs import Batch, Pack, packed
 from ._rows import check_final, labels_of, result_bodies
 
 _FINAL, _ABANDONED = int(Status.DONE), int(Status.ABANDONED)
 OPEN, ENDED, RELEASED = 0, 1, 2
+_MOST_BATCHES, _MOST_NAMED = 512, 512
+"""So many batches, and rows with named results, wait until they are joined."""
 _FINAL_BYTES = bytes(range(_FINAL, _ABANDONED + 1))
 _NOBODY_YET = FOREIGN
 
@@ -44,10 +48,10 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class MemoryStudy:
-    """batches: (first, count, opening, finishing, token) as handed over, not yet looked into.
+    """batches: as handed over, not yet looked into; packs: the earlier ones, joined.
     flags: a byte per number: open, ended or released.  version: how many changes there were.
     owner: the only token that ever opened trials; `mixed` if there were several, or trials were claimed.
-    dues: (first number, due) of every batch that was opened: what its trials are ordered by while they wait.
+    dues, due_from: of every batch that was opened: what its trials are ordered by while they wait, its first number.
     """
 
     record: StudyRecord
@@ -58,8 +62,11 @@ class MemoryStudy:
     flags: bytearray = field(default_factory=bytearray)
     owner: int | None = _NOBODY_YET
     mixed: bool = False
-    dues: list[tuple[int, float]] = field(default_factory=list)
-    batches: list[tuple[int, int, Opening | None, Finishing | None, int | None]] = field(default_factory=list)
+    dues: array[float] = field(default_factory=lambda: array("d"))
+    due_from: array[int] = field(default_factory=lambda: array("q"))
+    batches: list[Batch] = field(default_factory=list)
+    packs: list[Pack] = field(default_factory=list)
+    named: int = 0
     trials: dict[int, StoredTrial] = field(default_factory=dict)
     outside: set[int] = field(default_factory=set)
     changes: list[tuple[int, int | None, Sequence[int]]] = field(default_factory=list)
@@ -77,20 +84,30 @@ class MemoryStudy:
 
     def open(self, opening: Opening, count: int, token: int | None, due: float) -> None:
         """Take the first `count` rows, without looking at them."""
-        self.dues.append((self.next, due))
+        self.dues.append(due)
+        self.due_from.append(self.next)
         if self.owner != token:
             self.mixed = self.mixed or self.owner != _NOBODY_YET
             self.owner = token
         self.flags.extend(bytes(count))
         self.version += 1
-        self.batches.append((self.next, count, opening, None, token))
+        self._keep(Batch(self.version, self.next, count, opening, None, token))
         self.next += count
         self.used += count
 
+    def _keep(self, batch: Batch) -> None:
+        """Take a batch; many small ones, and dicts of named results, are joined."""
+        self.batches.append(batch)
+        if batch.finishing is not None and batch.finishing.components is not None:
+            self.named += batch.amount
+        if len(self.batches) >= _MOST_BATCHES or self.named >= _MOST_NAMED:
+            self.packs += packed(self.batches)
+            self.batches.clear()
+            self.named = 0
+
     def rank(self, trial: StoredTrial) -> tuple[float, int]:
         """What trials that wait are ordered by."""
-        batch = bisect_right(self.dues, trial.number, key=lambda due: due[0]) - 1
-        return self.dues[batch][1], trial.number
+        return self.dues[bisect_right(self.due_from, trial.number) - 1], trial.number
 
     def add(self, opening: Opening, finishing: Finishing, token: int | None) -> None:
         """Take ended rows from elsewhere.
@@ -140,21 +157,26 @@ class MemoryStudy:
             for number in numbers.tolist():
                 self.flags[number] = ENDED
         self.version += 1
-        self.batches.append((0, 0, None, finishing, token))
+        self._keep(Batch(self.version, 0, k, None, finishing, token))
         return True
 
     def look(self) -> None:
         """Turn the batches into trials."""
-        version = self.version - len(self.batches)
-        batches, self.batches = self.batches, []
-        for first, count, opening, finishing, token in batches:
-            version += 1
-            if opening is not None:
-                self._make(first, count, opening, token)
-                self.changes.append((version, token, range(first, first + count)))
-            if finishing is not None:
-                self._end(finishing)
-                self.changes.append((version, token, finishing.numbers.tolist()))
+        packs = [*self.packs, *packed(self.batches)]
+        self.packs, self.named = [], 0
+        self.batches.clear()
+        for pack in packs:
+            if pack.opening is not None:
+                self._make(pack.first, len(pack.opening), pack.opening, pack.token)
+            if pack.finishing is not None:
+                self._end(pack.finishing)
+                for row, number in enumerate(pack.finishing.numbers.tolist()):
+                    trial = self.trials[number]
+                    trial.components = pack.components.get(row)
+                    trial.worker = pack.workers.get(row, "")
+            for number in pack.released:
+                self.trials[number].status, self.trials[number].owner = _ABANDONED, None
+            self.changes += pack.changes()
 
     def _make(self, first: int, count: int, opening: Opening, token: int | None) -> None:
         tickets = opening.tickets[:count].tolist()
@@ -236,6 +258,10 @@ class MemoryStudy:
 
     def release(self, numbers: Iterable[int], member: Member | None) -> None:
         """See `Store.release`."""
+        token = member.token if member is not None else None
+        if not self.mixed and token in (None, self.owner):
+            self._release_all(numbers, token)
+            return
         self.look()
         released = []
         for number in dict.fromkeys(numbers):
@@ -247,6 +273,16 @@ class MemoryStudy:
             released.append(number)
         if released:
             self.changed(member.token if member is not None else None, sorted(released))
+
+    def _release_all(self, numbers: Iterable[int], token: int | None) -> None:
+        """Take back trials that are open, without looking at them; all were opened by one."""
+        released = sorted(n for n in set(numbers) if 0 <= n < self.next and self.flags[n] == OPEN)
+        for number in released:
+            self.flags[number] = RELEASED
+        if released:
+            self.used -= len(released)
+            self.version += 1
+            self._keep(Batch(self.version, 0, len(released), None, None, token, released))
 
     def retract(self, numbers: Iterable[int]) -> list[int]:
         """See `Store.retract`."""

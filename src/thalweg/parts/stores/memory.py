@@ -1,8 +1,8 @@
 """A store that lasts as long as its process, and costs next to nothing.
 
-It keeps references to the column batches it is handed and looks into them only when somebody asks (`since`, `lookup`,
-`release`) or several members share a study: opening or ending a batch takes a few microseconds whatever its size. So
-the arrays must not be changed after they were handed over.
+It keeps references to the column batches it is handed and looks into them only when somebody asks (`since`, `lookup`)
+or several members share a study: opening or ending a batch takes a few microseconds whatever its size; many small ones
+are joined now and then. So the arrays must not be changed after they were handed over.
 
 Its members are Study objects of this process. A member is dead when it has left, or when nobody has its `Member` any
 more.
