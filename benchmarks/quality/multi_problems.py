@@ -30,7 +30,7 @@ class Several:
 
     function: (n, d) -> (n, m).  ideal, nadir: (m,) of the true front (or of the best known one).
     best: the volume of the whole front below MARGIN, scaled; None where it is not known in closed form.
-    values: scaled, in the order of evaluation.
+    values: scaled, in the order of evaluation.  until: the process's CPU seconds after which there are no more.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Several:
     budget: int = 0
     inside: float = 0.0
     values: list[np.ndarray] = field(default_factory=list)
+    until: float = np.inf
 
     def __post_init__(self) -> None:
         if not len(self.integers):
@@ -56,7 +57,7 @@ class Several:
 
     def __call__(self, x: Any) -> np.ndarray:
         """(m,) scaled values at x (d,) in the box's own units."""
-        if len(self.values) >= self.budget:
+        if len(self.values) >= self.budget or time.process_time() > self.until:
             raise Spent
         x = np.minimum(np.maximum(np.asarray(x, dtype=float), self.lower), self.upper)
         x = np.where(self.integers, np.round(x), x)

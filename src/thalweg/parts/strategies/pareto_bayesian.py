@@ -6,6 +6,8 @@
 - Reference point: in turn a tenth of the front's range beyond its worst values, and as far as the worse values of the
   first design. The near one alone stays on whatever part of the front was found first; the far one alone gives the
   ends of the front too much weight (H. Ishibuchi et al., Evol. Comp. 26 (2018) 411-440, doi:10.1162/evco_a_00226).
+- Where several points have 0 as the least value of an objective that is minimised, it is a bound (of violations, errors
+  or counts), and every other proposal expects nothing below it.
 - Children of the front, by the operators of `nsga2`, take turns with the models' proposals, the oftener the more they
   gained lately: where the models see nothing (many local fronts, fronts in pieces) evolution goes on.
 - Search, discrete columns, batches by the Kriging believer, failures and measured constraints: as in `bayesian`.
@@ -15,6 +17,7 @@ A proposal of the models costs some 10 ms per objective at any length of the his
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -28,7 +31,7 @@ from ...numerics.gaussian_process import Posterior
 from ...numerics.hypervolume_improvement import improvement
 from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
 from ._acquire import NET, Search
-from ._front_model import MARGIN, FrontModel, Scale, boxes_of, informative_rows, value_models
+from ._front_model import MARGIN, FrontModel, Scale, boxes_of, floor_of, informative_rows, value_models
 from ._operators import sbx
 from ._seen import Seen
 from ._surrogate import Fitted, Memory, Surrogate, risk_model, risk_rows
@@ -40,7 +43,8 @@ _SHUNNED = 60  # failed points that the models hear of
 _CENTRES = 15  # points around which candidates are drawn
 _TRIES = 6  # at children that are new
 _PARENTS = 30  # at most breed
-_BREEDS = 8  # evaluations per parameter before anything is bred
+_BREEDS = 3  # evaluations per parameter before anything is bred
+_FIRST = (0.05, 0.02)  # what the models' proposals and children are thought to gain, until they did
 _LEAST = 0.1  # share of the proposals for either source
 _MEMORY = 0.93  # per proposal, of what a source's proposals gained
 
@@ -50,20 +54,27 @@ class ParetoBayesian(Strategy):
     about 20 parameters and 4 objectives.
 
     initial: points before the first models; None: parameters + objectives + 1. What is known from elsewhere counts.
+    reference: a value for each objective, in its own unit: what is worse in any of them is worth nothing. The front
+        within is found sooner by it. None: from the front that is known, and the first values.
     """
 
     abilities = Abilities(objectives=MANY, learns_foreign=True)
 
-    def __init__(self, *, initial: int | None = None) -> None:
+    def __init__(self, *, initial: int | None = None, reference: Sequence[float] | None = None) -> None:
         if initial is not None and initial < 2:
             raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
         self.initial = initial
+        self.reference = None if reference is None else [float(value) for value in reference]
+        if self.reference is not None and not np.isfinite(self.reference).all():
+            raise StrategyError(f"reference has a finite value for each objective, got {self.reference}")
         self._made: Search | None = None  # from the space and the seed, so no part of the state
         self._varied: Variation | None = None
 
     def begin(self) -> None:
         """The first points are laid out; what a model sees of the space is found."""
         space, d, m = self.problem.space, self.dimension, len(self.problem.objectives)
+        if self.reference is not None and len(self.reference) != m:
+            raise StrategyError(f"reference has a value for each of the {m} objectives, got {self.reference}")
         view = View.of(space)
         self._made = Search(space, view, sobol_points(*scrambled(sobol_directions(d), self.rng), 0, NET))
         self._varied = Variation.of(space, 0.9, None, 15.0, 5.0)
@@ -84,7 +95,7 @@ class ParetoBayesian(Strategy):
         self.parents = np.empty(0, dtype=np.int64)  # rows that breed, their fronts and their crowding
         self.ranks, self.room = np.empty(0, dtype=np.int64), np.empty(0)
         self.bred = np.empty(0, dtype=np.int64)  # tickets of children that are out
-        self.gains = np.ones(2)  # what a proposal of the models, a child lately gained, in shares of the volume
+        self.gains = np.array(_FIRST)  # what a proposal of the models, a child lately gained, in shares of the volume
         self.ended = ""
 
     @property
@@ -234,21 +245,30 @@ class ParetoBayesian(Strategy):
         rows = informative_rows(shares, place, self.rng)
         fitted = [Fitted(item[:-1], int(item[-1])) for item in self.fits.values()]
         x = view.features(known.points[good[rows]])
-        models = value_models(shares[rows], x, view.groups, fitted, len(good), self.problem.noisy)
+        models = value_models(shares[rows], x, view.groups, fitted, len(good))
         self.fits = {str(j): np.append(item.theta, item.count) for j, item in enumerate(fitted)}
         kept = shares[place]
         if self.problem.noisy:  # the posterior means of the front's members: luck is no gain
             at = view.features(known.points[self.members])
             kept = np.stack([model.predict(at)[0] for model in models], axis=1)
-        model = FrontModel(models, risk, kept, self._reference(scale, values))
+        floor = self._floor(scale, shares)
+        model = FrontModel(models, risk, kept, self._reference(scale, values), floor)
         failed = np.flatnonzero(~known.ok)
         if len(failed) > _SHUNNED:
             failed = self.rng.choice(failed, _SHUNNED, replace=False)
         return model.shun(view.features(known.points[failed])).believe(view.features(self.out_points))
 
+    def _floor(self, scale: Scale, shares: Floats) -> Floats | None:
+        """(m,) what the objectives cannot fall below, for the near reference point; the far one doubts it."""
+        if self.problem.noisy or not self.next_ticket % 2:
+            return None
+        return np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
+
     def _reference(self, scale: Scale, values: Floats) -> Floats:
         """(m,) what is to be gained ends here, in squeezed shares."""
         near = np.full(values.shape[1], 1.0 + MARGIN)
+        if self.reference is not None:
+            near = scale.shares(np.array(self.reference)[None] * self.problem.signs)[0]
         if self.next_ticket % 2:
             return near
         far = np.quantile(values[: len(self.design)], 0.9, axis=0)
