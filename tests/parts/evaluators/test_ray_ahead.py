@@ -53,7 +53,7 @@ def started(evaluator, job):
 
 
 def hosted(body):
-    host = Host(_dumps(target()), 1, False, 1, [], None, lambda: "here")
+    host = Host(_dumps(target()), "f", 1, False, 1, [], None, lambda: "here")
 
     async def whole():
         try:

@@ -353,6 +353,7 @@ def test_outcomes_are_chained():
 
 def actor(name, ident, **more):
     told = {"node": ident, "host": f"host{ident}", "pid": 7, "up_s": 10.0, "busy_s": 9.0, "jobs": 3, "rows": 30}
+    told |= {"target": "tune.f", "waiting": 1}
     return {"name": name, **told, "running_s": 0.0, "load": 1.0, "cpus": 4, "memory_free": 1 << 30, **more}
 
 
@@ -362,12 +363,17 @@ def test_a_report_tells_capability_load_tasks_and_health():
         Node("1", "10.0.0.1", "one", True, total, {**total, "CPU": 1.0}),
         Node("2" * 40, "10.0.0.2", "two", False, {}, None, "preempted"),
     ]
-    report = ClusterReport("10.0.0.1:6379", nodes, [actor("thalweg-a-0", "1"), actor("thalweg-a-1", "1", load=9.0)])
+    mine = [actor("thalweg-a-0", "1", running_s=12.5), actor("thalweg-a-1", "1", load=9.0)]
+    mine += [{"name": "thalweg-a-2", "starting": True}]
+    report = ClusterReport("10.0.0.1:6379", nodes, mine)
     assert report.capability("CPU") == (4.0, 1.0) and report.capability("GPU") == (2.0, 2.0)
     text = report.text()
-    assert "1 of 2 nodes alive" in text and "2 thalweg actor(s), 60 evaluations" in text
+    assert "1 of 2 nodes alive" in text
+    assert "thalweg-a tune.f: 60 evaluations done; 1 running (the longest for 12.5 s); jobs behind those: 2" in text
+    assert "actors starting or without a place: 1" in text
     line = next(line for line in text.splitlines() if line.startswith("10.0.0.1"))
     assert "3/4" in line and "0/2" in line and "0/8 GiB" in line and "licence 0/1" in line and "90 %" in line
+    assert line.split()[-6:] == ["GiB", "2", "1", "60", "90", "%"] and "9.0/4" in line and "1.0 GiB" in line
     assert "! node 10.0.0.2 (22222222) is gone: preempted" in text and "overloaded: load 9.0 on 4" in text
     assert report.to_dict()["troubles"] == report.troubles and report.to_dict()["nodes"][0]["total"] == total
 

@@ -30,6 +30,7 @@ SEEN_S = 0.05
 """A row that has been running this long is told of."""
 _ATTEMPTS = 3
 _LOOK_S = 0.02
+_LOOK_UP_S = 2.0
 _REMEMBERED = 64
 
 
@@ -62,13 +63,14 @@ class Host:
     """One worker process, reached through Ray. A second job may wait here while one runs; where it can, it waits in the
     worker itself.
 
-    payload: the pickled target.  objectives, constrained: of its problem.  threads, preload, limits: see the process
-    evaluator.  where: gives the id of the node this runs on.
+    payload: the pickled target.  name: the objective's.  objectives, constrained: of its problem.  threads, preload,
+    limits: see the process evaluator.  where: gives the id of the node this runs on.
     """
 
     def __init__(
         self,
         payload: bytes,
+        name: str,
         objectives: int,
         constrained: bool,
         threads: int | None,
@@ -76,7 +78,7 @@ class Host:
         limits: Limits | None,
         where: Callable[[], str],
     ) -> None:
-        self._objectives, self._constrained = objectives, constrained
+        self._name, self._objectives, self._constrained = name, objectives, constrained
         self._node = where()
         self._host = socket.gethostname()
         self._supervisor = Supervisor(payload, objectives, threads, preload, limits)
@@ -89,7 +91,8 @@ class Host:
         self._early: deque[int] = deque(maxlen=_REMEMBERED)
         self._began = perf_counter()
         self._jobs = self._rows = 0
-        self._busy_s = 0.0
+        self._busy_s, self._since = 0.0, 0.0
+        self._tied: asyncio.Task[None] | None = None
 
     # --- whose turn it is -----------------------------------------------------------------------------------------
 
@@ -155,6 +158,8 @@ class Host:
 
         Gives (READY, facts about this actor), (LOST, (whether an import failed, text)) or (DIED, text).
         """
+        if self._tied is None:
+            self._tied = asyncio.ensure_future(_end_with_parent())
         turn = _Turn(-1)
         await self._wait(turn)
         try:
@@ -185,11 +190,11 @@ class Host:
         if turn.ended or not await self._wait(turn):
             self._pass_on()
             return ENDED, pickle.dumps(Outcomes.failed(0, self._objectives, ""), protocol=5), self._remote is not None
-        before = perf_counter()
+        self._since = perf_counter()
         try:
             kind, body = await self._run(turn, job)
         finally:
-            self._busy_s += perf_counter() - before
+            self._busy_s += perf_counter() - self._since
             self._leave(turn)
         await asyncio.sleep(0)  # the next job goes to the worker before the answer of this one is made
         if isinstance(body, str):
@@ -305,17 +310,30 @@ class Host:
         import psutil
 
         row, running_s = self._running()
+        now, works = perf_counter(), self._turn is not None and self._turn.begun
         memory = psutil.virtual_memory()
         return {
+            "target": self._name,
             "node": self._node,
             "host": self._host,
             "pid": os.getpid(),
-            "up_s": perf_counter() - self._began,
-            "busy_s": self._busy_s,
+            "up_s": now - self._began,
+            "busy_s": self._busy_s + (now - self._since if works else 0.0),
             "jobs": self._jobs,
             "rows": self._rows,
             "running_s": running_s if row >= 0 else 0.0,
+            "waiting": len(self._waiting),
             "load": os.getloadavg()[0],
             "cpus": os.cpu_count() or 1,
             "memory_free": int(memory.available),
         }
+
+
+async def _end_with_parent() -> None:
+    """End this process when the one that started it has ended. Ray does that too, but where nobody reaps the dead (a
+    container whose first process does not) it takes a dead raylet for a living one, and evaluations would run on.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(_LOOK_UP_S)
+    os._exit(1)

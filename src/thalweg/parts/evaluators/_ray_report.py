@@ -18,8 +18,10 @@ class ClusterReport:
     """A cluster as it is now.
 
     address: of the head.  nodes: all machines, dead ones too.  actors: one dict per evaluator actor of any study: name,
-    node, host, pid, up_s, busy_s, jobs, rows, running_s (of the row under way), load, cpus and memory_free (bytes)
-    of its machine; or name and error where it does not answer.
+    target (its objective), node, host, pid, up_s, busy_s (with what runs now), jobs, rows (evaluations done), running_s
+    (of the row under way, 0 while none is), waiting (jobs behind that one), load, cpus and memory_free (bytes) of its
+    machine; or name and starting=True while it has no place yet or its process starts; or name and error where it does
+    not answer.
     """
 
     address: str
@@ -42,9 +44,15 @@ class ClusterReport:
         for actor in self.actors:
             if "error" in actor:
                 found.append(f"actor {actor['name']} does not tell: {actor['error']}")
-            elif actor["load"] > 2 * actor["cpus"]:
-                found.append(f"machine {actor['host']} is overloaded: load {actor['load']:.1f} on {actor['cpus']} CPUs")
-        return list(dict.fromkeys(found))
+        for host, mine in _grouped(self._telling, "host").items():
+            load, cpus = max(actor["load"] for actor in mine), mine[0]["cpus"]
+            if load > 2 * cpus:
+                found.append(f"machine {host} is overloaded: load {load:.1f} on {cpus} CPUs")
+        return found
+
+    @property
+    def _telling(self) -> list[dict[str, Any]]:
+        return [actor for actor in self.actors if "error" not in actor and not actor.get("starting")]
 
     def capability(self, name: str) -> tuple[float, float | None]:
         """(how much of a resource the living nodes have, how much of it is free; None where that is not known)."""
@@ -64,23 +72,59 @@ class ClusterReport:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"Ray cluster {self.address}: {len(self.living)} of {len(self.nodes)} nodes alive"]
-        head = ["node", "host", *_SHOWN, "other", "actors", "busy"]
+        lines = [f"Ray cluster {self.address}: {len(self.living)} of {len(self.nodes)} nodes alive (used/total)"]
+        head = ["node", "", "host", *_SHOWN, "other", "load/CPUs", "RAM free", "actors", "running", "done", "busy"]
         rows = [self._row(node) for node in self.living]
         lines += _table([head, *rows])
-        lines.append(
-            f"{len(self.actors)} thalweg actor(s), {sum(a.get('rows', 0) for a in self.actors)} evaluations so far"
-        )
+        lines += [_study(family, mine) for family, mine in _families(self.actors).items()] or ["no thalweg actors"]
         lines += [f"! {trouble}" for trouble in self.troubles] or ["healthy"]
         return "\n".join(lines)
 
     def _row(self, node: Node) -> list[str]:
-        mine = [actor for actor in self.actors if actor.get("node") == node.ident]
-        up = sum(actor["up_s"] for actor in mine)
-        busy = f"{100 * sum(actor['busy_s'] for actor in mine) / up:.0f} %" if up else "-"
+        mine = [actor for actor in self._telling if actor["node"] == node.ident]
         other = [name for name in node.total if name not in (*_SHOWN, "object_store_memory") and ":" not in name]
         custom = ", ".join(f"{name} {_used(node, name)}" for name in sorted(other)) or "-"
-        return [node.address, node.host, *(_used(node, name) for name in _SHOWN), custom, str(len(mine)), busy]
+        row = [node.address, node.ident[:8], node.host, *(_used(node, name) for name in _SHOWN), custom]
+        if not mine:
+            return [*row, "-", "-", "0", "0", "0", "-"]
+        up, busy = (sum(actor[name] for actor in mine) for name in ("up_s", "busy_s"))
+        load = f"{max(actor['load'] for actor in mine):.1f}/{mine[0]['cpus']}"
+        free = f"{min(actor['memory_free'] for actor in mine) / 2**30:.1f} GiB"
+        running, done = sum(actor["running_s"] > 0 for actor in mine), sum(actor["rows"] for actor in mine)
+        return [*row, load, free, str(len(mine)), str(running), str(done), f"{100 * busy / up:.0f} %" if up else "-"]
+
+
+def _study(family: str, actors: list[dict[str, Any]]) -> str:
+    """One line on the actors of one evaluator."""
+    telling = [actor for actor in actors if "error" not in actor and not actor.get("starting")]
+    names = sorted({actor["target"] for actor in telling})
+    running = [actor["running_s"] for actor in telling if actor["running_s"] > 0]
+    parts = [f"{sum(actor['rows'] for actor in telling)} evaluations done", f"{len(running)} running"]
+    if running:
+        parts[-1] += f" (the longest for {max(running):.3g} s)"
+    for what, count in (
+        ("jobs behind those", sum(actor["waiting"] for actor in telling)),
+        ("actors starting or without a place", sum(bool(actor.get("starting")) for actor in actors)),
+        ("actors that do not answer", sum("error" in actor for actor in actors)),
+    ):
+        if count:
+            parts.append(f"{what}: {count}")
+    return f"{family}{' ' + ', '.join(names) if names else ''}: {'; '.join(parts)}"
+
+
+def _families(actors: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Actors by the evaluator that started them: thalweg-FAMILY-NUMBER."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for actor in actors:
+        found.setdefault(actor["name"].rpartition("-")[0], []).append(actor)
+    return found
+
+
+def _grouped(actors: list[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for actor in actors:
+        found.setdefault(str(actor[key]), []).append(actor)
+    return found
 
 
 def _of(node: Node) -> str:

@@ -182,9 +182,8 @@ class RayEvaluator(Evaluator):
 
     def _launch(self, cluster: _RayCluster, target: Target, payload: bytes) -> tuple[Slot, str, Any]:
         problem = target.problem
-        cluster.host(
-            payload, len(problem.objectives), bool(problem.constraints), self._threads, self._preload, self._limits
-        )
+        width, constrained = len(problem.objectives), bool(problem.constraints)
+        cluster.host(payload, target.name, width, constrained, self._threads, self._preload, self._limits)
         slot = Slot(cluster.start())
         told = cluster.wait(slot.handle, "load", self._start_s)
         if told is None:
@@ -443,23 +442,41 @@ class _RayCluster(Cluster):
             return {}
 
     def actors(self, seconds: float = 5.0) -> list[dict[str, Any]]:
-        """What each evaluator actor of any study tells of itself; {"name": ..., "error": ...} where it does not."""
-        ray, told = self._ray, []
+        """What each evaluator actor of any study tells of itself; {"name": ..., "starting": True} before it can, and
+        {"name": ..., "error": ...} where it does not.
+        """
+        ray, told, states = self._ray, [], self._states()
         calls: dict[Any, str] = {}
         for item in ray.util.list_named_actors(all_namespaces=True):
-            if item["name"].startswith(f"{NAME}-"):
-                try:
-                    handle = ray.get_actor(item["name"], item["namespace"])
-                    calls[handle.health.remote()] = item["name"]
-                except (ValueError, ray.exceptions.RayError) as error:
-                    told.append({"name": item["name"], "error": str(error)})
+            if not item["name"].startswith(f"{NAME}-"):
+                continue
+            if states.get(item["name"], "ALIVE") in ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "RESTARTING"):
+                told.append({"name": item["name"], "starting": True})
+                continue
+            try:
+                handle = ray.get_actor(item["name"], item["namespace"])
+                calls[handle.health.remote()] = item["name"]
+            except (ValueError, ray.exceptions.RayError) as error:
+                told.append({"name": item["name"], "error": _first_line(error)})
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=seconds) if calls else ([], [])
         for call, name in calls.items():
             try:
                 told.append({"name": name, **ray.get(call)} if call in ready else {"name": name, "error": "no answer"})
             except ray.exceptions.RayError as error:
-                told.append({"name": name, "error": str(error)})
+                told.append({"name": name, "error": _first_line(error)})
         return sorted(told, key=lambda item: str(item["name"]))
+
+    def _states(self) -> dict[str, str]:
+        try:
+            from ray._private.state import actors
+
+            return {str(item["Name"]): str(item["State"]) for item in actors().values()}
+        except Exception:  # not public, and not there through ray://: then who starts is not known
+            return {}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _node_id() -> str:
