@@ -55,6 +55,8 @@ def test_a_front() -> None:
     done = call("optimize", "--pareto", "--consensus", "any", "--preset", "consensus", "--iterations", "20", *QUICK)
     assert done.exit_code == 0, done.output
     assert "Pareto front:" in done.output
+    assert "the first of the front" in done.output
+    assert "the best" not in done.output
 
 
 def test_simulate() -> None:
@@ -76,7 +78,10 @@ def test_simulate() -> None:
         (["simulate", "-p", "block_rewards=2"], "did you mean block_reward"),
         (["simulate", "-p", "block_reward"], "NAME=NUMBER"),
         (["simulate", "-p", "block_reward=two"], "a number is expected"),
+        (["simulate", "-p", "initial_supply=nan"], "a number is expected"),
+        (["simulate", "--consensus", "pow", "-p", "staking_apy=0.1"], "only pos and dpos have it"),
         (["simulate", "--plot", "a.bmp", *QUICK], ".png"),
+        (["optimize", "--plot", "a.bmp", "--iterations", "100000"], ".png"),  # before anything is computed
         (["optimize", "--iterations", "3"], "part of iterations"),
         (["optimize", "--weight", "profit=1"], "weights"),
         (["optimize", "--consensus", "pox"], "pow"),

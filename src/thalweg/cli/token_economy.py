@@ -67,6 +67,7 @@ def optimize(weights: tuple[str, ...], as_json: bool, plot: str | None, progress
     from ..apps.programs.job import address_of
     from ..apps.token_economy.search import Search
 
+    _drawable(plot)
     options["weights"] = {name: _number(name, text) for name, text in _pairs(weights, "weight")} or None
     options["store"] = None if options["store"] is None else address_of(options["store"])
     outcome = Search.of(options).run(progress=False if as_json else progress)
@@ -99,7 +100,9 @@ def simulate(
     from ..apps.token_economy.report import CAVEAT, metrics_table
     from ..apps.token_economy.simulator import Simulator
 
-    row = {"consensus": consensus, **{name: _number(name, text) for name, text in _pairs(params, "param")}}
+    _drawable(plot)
+    given = {_owned(name, consensus): _number(name, text) for name, text in _pairs(params, "param")}
+    row = {"consensus": consensus, **given}
     simulator = Simulator(paths, days, seed, engine=engine)
     summary = simulator.evaluate(columns_of([row]))
     if as_json:
@@ -129,6 +132,7 @@ def report(name: str | None, store: str, as_json: bool, plot: str | None) -> Non
     from ..apps.token_economy.search import stored
     from ..engine.load import load
 
+    _drawable(plot)
     with opened(store) as found:
         search, own = stored(found, name)
         result = load(found, own).result
@@ -158,6 +162,28 @@ def _known(value: float) -> float | None:
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise ProblemError(f"{name}: a number is expected, got {text!r}") from None
+        value = math.nan
+    if math.isnan(value):
+        raise ProblemError(f"{name}: a number is expected, got {text!r}")
+    return value
+
+
+def _drawable(plot: str | None) -> None:
+    """A picture that cannot be drawn is said before anything is computed."""
+    if plot:
+        from ..watch.plots import blank, checked
+
+        checked(plot)
+        blank("drawing a token economy")
+
+
+def _owned(name: str, consensus: str) -> str:
+    """`name`, which `consensus` has."""
+    from ..apps.token_economy.consensus import CONSENSUS
+
+    having = [kind for kind, own in CONSENSUS.items() if name in own.children]
+    if having and consensus not in having:
+        raise ProblemError(f"{name}: only {' and '.join(having)} have it, and the consensus is {consensus}")
+    return name

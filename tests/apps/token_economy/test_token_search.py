@@ -35,6 +35,16 @@ def test_iterations_are_all_evaluations_and_the_first_are_the_initial_ones() -> 
     assert len(distinct) == 14
 
 
+def test_what_ends_at_a_bound_is_said() -> None:
+    """Liquidity alone wants the deepest pool that may be searched."""
+    outcome = Search(consensus="pow", iterations=25, initial_points=5, weights={"liquidity": 1}, **QUICK).run()
+    assert outcome.ends["market_depth"] == "highest" == outcome.as_dict()["ends"]["market_depth"]
+    assert "at the end of the range searched: " in outcome.text()
+    middle = Search(consensus="pow", iterations=1, initial_points=1, **QUICK).run()  # the defaults
+    assert middle.ends == {}
+    assert "end of the range" not in middle.text()
+
+
 def test_every_kind_has_its_own_optimum() -> None:
     """Fifty model-based evaluations each: all beat the defaults surely, and no two kinds agree on the value."""
     found = {}
@@ -172,7 +182,7 @@ def test_what_is_not_active_here_is_said() -> None:
               "difficulty_adjustment_blocks": 2016, "target_block_time": 600.0}  # fmt: skip
     effects = {effect.parameter: effect for effect in sensitivity(Simulator(8, 40), space, around)}
     assert np.isnan(effects["num_delegates"].here)
-    assert "not active here" in effects["num_delegates"].text()
+    assert "not active there" in effects["num_delegates"].text()
     assert effects["consensus"].here > 0.1
 
 

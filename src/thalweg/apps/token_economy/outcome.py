@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ThalwegError
+from ...core.parameter import Float, Integer
 from ...core.trial import Trial
 from .metrics import METRICS
 from .parameters import columns_of
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """Configurations of a front that are measured again and shown, spread evenly; both ends stay."""
+END = 0.005
+"""The share of a range (of its logarithm) that counts as its end."""
 PATHS_OF_EFFECTS = 64
 """Paths of the sensitivity's runs: common noise makes differences exact enough."""
 
@@ -71,6 +74,19 @@ class Outcome:
         fresh = self.search.fresh.at(paths=PATHS_OF_EFFECTS)
         return sensitivity(fresh, self.search.space, self.best.params, self.search.weights, seed=self.search.seed)
 
+    @property
+    def ends(self) -> dict[str, str]:
+        """{parameter: "lowest" or "highest"} of those whose best value is the end of what was searched."""
+        space = self.search.space
+        point = space.encode(space.from_params([self.best.params]))[0]
+        found = {}
+        for name, block in space.blocks:
+            if name in self.best.params and isinstance(space.parameters[name], (Float, Integer)):
+                share = float(point[block.start])
+                if min(share, 1.0 - share) <= END:
+                    found[name] = "lowest" if share < 0.5 else "highest"
+        return found
+
     def of_defaults(self, name: str) -> float:
         """An objective of the default configuration on fresh noise."""
         return float(self.search.merit(self.search.values(self.summary)[name])[0][-1])
@@ -105,6 +121,7 @@ class Outcome:
             "evaluations": self.result.evaluations,
             "initial": [trial.number for trial in self.result.trials[:first]],
             "best": rows[0],
+            "ends": self.ends,
             "front": rows if self.search.pareto else [],
             "defaults": {name: self.of_defaults(name) for name in self.search.objectives},
             "effects": [{"parameter": e.parameter, "score": e.score, "nothing": e.nothing, "metrics": e.metrics}

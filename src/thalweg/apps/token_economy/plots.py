@@ -99,7 +99,8 @@ def _bands(axes: Any, values: Floats, title: str, log: bool) -> None:
 def _scores(axes: Any, outcome: Outcome) -> None:
     """Scores of the best and of the defaults, with 95 % bars."""
     places = np.arange(len(SCORES))
-    for row, shift, color, label in ((0, -0.18, BEST, "best"), (-1, 0.18, MUTED, "defaults")):
+    first = "first of the front" if outcome.search.pareto else "best"
+    for row, shift, color, label in ((0, -0.18, BEST, first), (-1, 0.18, MUTED, "defaults")):
         mean = [outcome.summary.mean[name][row] for name in SCORES]
         half = [1.96 * outcome.summary.error[name][row] for name in SCORES]
         axes.barh(places + shift, mean, 0.34, xerr=half, color=color, label=label, error_kw={"lw": 1, "ecolor": INK})
@@ -128,6 +129,7 @@ def _trials(axes: Any, outcome: Outcome) -> None:
     axes.plot(at[~first], values[~first], "o", color=ACCENT, ms=4, alpha=0.7, label=outcome.search.strategy_name)
     axes.step(at, np.fmax.accumulate(values), where="post", color=BEST, lw=1.6, label="best so far")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _style(axes, "score by evaluation", "evaluation")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...watch.text import align, number
 from .metrics import METRICS
 from .outcome import Look
+from .sensitivity import BASES
 from .summary import TWO_SIDED, Summary
 
 if TYPE_CHECKING:
@@ -20,9 +21,13 @@ def text_of(outcome: Outcome) -> str:
     """The whole report."""
     search = outcome.search
     parts = [_head(outcome), _winners(outcome), _fresh(outcome)]
-    parts.append(metrics_table(outcome.summary, 0, "metrics of the best, on fresh noise"))
-    parts.append("\n".join(["what each parameter does (common noise, around the best and 7 random points)",
-                            *(f"  {effect.text()}" for effect in outcome.effects)]))  # fmt: skip
+    chosen = f"trial {outcome.best.number}, the first of the front" if search.pareto else "the best"
+    parts.append(metrics_table(outcome.summary, 0, f"metrics of {chosen}, on fresh noise"))
+    parts.append("\n".join([
+        f"what each parameter does over its range, around {chosen} (there) and {BASES - 1} random points",
+        "(common noise; sd: standard deviations of a metric over all configurations looked at)",
+        *(f"  {effect.text()}" for effect in outcome.effects),
+    ]))  # fmt: skip
     told = outcome.summary.performance()
     parts.append(
         f"performance of the last evaluation: {number(told['seconds'], 3)} s, {number(told['cpu_seconds'], 3)} CPU-s, "
@@ -45,7 +50,12 @@ def _winners(outcome: Outcome) -> str:
     if outcome.search.pareto:
         return _front(outcome)
     lines = [f"  {name}: {number(value)}" for name, value in outcome.best.params.items()]
-    return "\n".join(["Best Parameters:", *lines, f"Best Objective Value: {number(outcome.best.value)}"])
+    value = f"Best Objective Value: {number(outcome.best.value)}"
+    ends = [f"{name} ({end})" for name, end in outcome.ends.items()]
+    warned = (
+        [f"at the end of the range searched: {', '.join(ends)}; what lies beyond was not looked at"] if ends else []
+    )
+    return "\n".join(["Best Parameters:", *lines, value, *warned])
 
 
 def _front(outcome: Outcome) -> str:
@@ -59,7 +69,7 @@ def _front(outcome: Outcome) -> str:
         for trial, looks in zip(outcome.winners, outcome.looks, strict=True)
     ]  # fmt: skip
     count = len(outcome.result.front)
-    title = f"Pareto front: {count} configurations" + (f", {len(rows)} shown" if len(rows) < count else "")
+    title = f"Pareto front: {count} configurations" + (f", {len(rows)} of them shown" if len(rows) < count else "")
     table = align(rows, ["trial", *outcome.search.objectives, *varied], right=range(len(rows[0])))
     return f"{title}; objectives on fresh noise\n{table}"
 
@@ -79,8 +89,9 @@ def _fresh(outcome: Outcome) -> str:
         lines.append("  where one does not, the fresh value counts: the search was flattered by the noise it chose on")
     for name in outcome.search.objectives:
         gain, half = outcome.gain(name)
+        whose = f"trial {outcome.best.number} {name}" if several else name
         lines.append(
-            f"  {name} against the defaults, same noise: {gain:+.4f} (95 %: {gain - half:+.4f} to {gain + half:+.4f})"
+            f"  {whose} against the defaults, same noise: {gain:+.4f} (95 %: {gain - half:+.4f} to {gain + half:+.4f})"
         )
     head = f"measured again on fresh noise, {outcome.search.fresh.paths} paths (95 % intervals)"
     return "\n".join([head, *lines])

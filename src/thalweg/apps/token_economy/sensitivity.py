@@ -48,8 +48,8 @@ class Effect:
             return f"{self.parameter} changes nothing: no metric moved, at any of the configurations looked at"
         strongest = sorted(self.metrics, key=lambda name: -self.metrics[name])[:3]
         told = ", ".join(f"{name} {self.metrics[name]:.2f} sd" for name in strongest)
-        here = "not active here" if np.isnan(self.here) else f"{self.here:.4f} here"
-        return f"{self.parameter} moves the score by {self.score:.4f} ({here}); most: {told}"
+        here = "not active there" if np.isnan(self.here) else f"{self.here:.4f} there"
+        return f"{self.parameter} moves the weighted score by {self.score:.4f} ({here}); most of all {told}"
 
 
 def sensitivity(
