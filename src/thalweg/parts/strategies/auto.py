@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
         hybrid([one("bayesian_pareto"), one("nsga2")], [0, _NEVER], [True, False]),
         "several objectives: models of all of them find a front in few evaluations; where evaluations are too quick "
         "for models, breeding does",
-        lambda f: [7.5e-3 * f.objectives, 0.0],
+        lambda f: [4e-3 * f.objectives**2, 0.0],  # a model each, and boxes that multiply
     ),
     Rule(
         lambda f: f.objectives > 1,
