@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FIRST = 256
 _FEW = 32  # so few are compared faster as a list
 _MARK = b"\xff#"
+_COLUMNS = ("reals", "values", "statuses", "seconds", "started", "violations", "tickets", "attempts", "replicates")
 _ABANDONED = int(Status.ABANDONED)
 _STATUSES = tuple(Status)  # in the order of their values, from 0
 
@@ -147,6 +148,9 @@ class History:
     def take(self, stored: StoredColumns) -> None:
         """Take stored trials; those that are known already become what they are now."""
         numbers, first = stored.numbers, not self.n
+        if first and len(numbers) and consecutive(numbers, 0, len(numbers)):
+            self._become(stored)
+            return
         top = max(int(numbers.max()) + 1 if len(stored) else 0, max(stored.outside, default=-1) + 1)
         if top > self._room:
             self._grow(max(2 * self._room, top))
@@ -155,8 +159,7 @@ class History:
         if not len(stored):
             return
         where = _where(numbers)
-        for name in ("reals", "values", "statuses", "seconds", "started", "violations", "tickets", "attempts",
-                     "replicates"):  # fmt: skip
+        for name in _COLUMNS:
             getattr(self, name)[where] = getattr(stored, name)
         self.opened += len(stored) - int(np.count_nonzero(self._there[where]))
         self._there[where] = True
@@ -170,6 +173,16 @@ class History:
             kept = numbers[stored.statuses != _ABANDONED]
             for key, number in zip(self.keys(kept), kept.tolist(), strict=True):  # of equal keys the first one counts
                 self._index.setdefault(key, number)
+
+    def _become(self, stored: StoredColumns) -> None:
+        """Take the trials 0 .. n - 1 while there are none, with their columns as they are."""
+        for name in _COLUMNS:
+            setattr(self, name, getattr(stored, name))
+        self.n = self.opened = self._room = len(stored)
+        self._there = np.ones(self._room, dtype=np.bool_)
+        self.outside.update(stored.outside)
+        self._adopt(stored.rare)
+        self._index = None
 
     def drop(self, numbers: list[int], keys: list[bytes]) -> None:
         """Forget rows that never ran; trailing ones give their numbers back."""

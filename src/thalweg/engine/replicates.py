@@ -203,7 +203,7 @@ class Replicates:
 
     def _alone(self, numbers: Ints) -> bool:
         """Whether each of these trials stands for itself."""
-        return self._first.keys().isdisjoint(numbers.tolist())
+        return not self._first or self._first.keys().isdisjoint(numbers.tolist())
 
     def _whole(self, first: int) -> bool:
         return len(self.members(first)) >= self.low or self.history.sources.get(first) == "added"
