@@ -127,7 +127,7 @@ def test_runs_measures_and_reads() -> None:
 
 
 def test_cpu_time_and_memory_of_the_whole_tree_are_measured() -> None:
-    burn = "import time,subprocess,sys\nb=bytearray(150_000_000)\nwhile time.process_time()<0.15: pass"
+    burn = "import time,subprocess,sys\nb=bytearray(150_000_000)\nwhile time.process_time()<0.15: pass\ntime.sleep(0.6)"
     shell = ("sh", "-c", f"{sys.executable} -S -I -c '{burn}'; true")
     result = run(
         Script(shell, measure=lambda done: {"cpu": done[0].cpu_s, "rss": done[0].peak_rss, "user": done[0].user_s}),

@@ -73,6 +73,28 @@ def test_a_stalled_leader_lets_the_next_one_in_early():
     assert 0.5 in marks[:20]
 
 
+class Waiting(Fixed):
+    """Has one point at a time: the next one after its answer."""
+
+    def propose(self, n):
+        return super().propose(min(n, 1 - min(self.pending, 1)))
+
+
+def test_where_workers_wait_and_nobody_has_points_the_next_one_joins():
+    hybrid = Hybrid(Waiting(0.0), Waiting(0.5), Fixed(0.9), joins=[0, 1000, 1000], early=[True, False, False])
+    hybrid.start(cube(3), 0)
+    marks = [float(hybrid.ask(1).points[0, 0]) for _ in range(4)]  # four are under way, no answer is known
+    assert marks == [0.0, 0.5, 0.9, 0.9]
+    assert [event["reason"].rpartition(", ")[2] for event in hybrid.events] == ["idle workers", "idle workers"]
+
+
+def test_a_batch_that_is_smaller_than_wanted_lets_nobody_in():
+    hybrid = Hybrid(Waiting(0.0), Fixed(0.5), joins=[0, 1000])
+    hybrid.start(cube(3), 0)
+    assert len(hybrid.ask(100)) == 1  # where all are evaluated in one call, nobody waits
+    assert not hybrid.events
+
+
 def test_who_gains_gets_more():
     for winner in (0.0, 0.5):
         hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 0])

@@ -3,6 +3,7 @@ import pytest
 from driving import ALL_SPACES, answer, bowl, cube, finite, foreign, mixed, rosenbrock, run, torture, twins_agree
 
 from golden import check_golden
+from thalweg.core.batch import Answers
 from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Float, Integer
 from thalweg.core.problem import Problem
@@ -46,17 +47,22 @@ def test_a_bottom_on_the_border_is_found():
     assert found.min() == pytest.approx(0.2**2 + 0.3**2, abs=1e-9)
 
 
-def test_the_design_is_one_batch_and_a_step_brings_mending_points():
+def test_the_design_is_one_batch_and_rows_come_beside_it_and_beside_a_step():
     strategy = Quadratic(radius=0.1)
     strategy.start(cube(4), 0)
-    design = strategy.ask(100)
-    assert len(design) == 5 and len(strategy.ask(100)) == 0
+    design = strategy.ask(5)
+    assert len(design) == 5
     steps = design.points[1:] - design.points[0]
     np.testing.assert_allclose(steps, 0.1 * np.eye(4), atol=1e-12)
+    anywhere = strategy.ask(1000)
+    assert len(anywhere) == 2 * strategy.size and len(strategy.ask(1)) == 0  # more would say nothing
+    assert np.ptp(anywhere.points, axis=0).min() > 0.5
     strategy.tell(answer(strategy, design, rosenbrock))
     more = strategy.ask(4)
     assert strategy.phase == "step" and len(more) == 4
     assert len(np.unique(more.points, axis=0)) == 4
+    far = np.linalg.norm(more.points - strategy.whence, axis=1)
+    assert far[1] > 1.5 * far[0]  # a longer step
     # the step itself decides; the others may come later
     told = answer(strategy, more, rosenbrock)
     strategy.tell(told.rows(np.array([0])))
@@ -66,10 +72,39 @@ def test_the_design_is_one_batch_and_a_step_brings_mending_points():
     assert len(strategy.points) == held + 3
 
 
+def test_what_is_heard_beside_a_step_makes_a_new_one():
+    strategy = Quadratic(radius=0.1)
+    strategy.start(cube(3), 1)
+    strategy.tell(answer(strategy, strategy.ask(4), rosenbrock))
+    out = strategy.ask(4)
+    told = answer(strategy, out, lambda u: ((u - 0.7) ** 2).sum(axis=1))
+    strategy.tell(told.rows(np.array([3])))
+    assert strategy.phase == "step" and strategy.heard
+    given = strategy.ask(1)
+    assert len(given) == 1 and not strategy.heard
+    assert not (np.abs(out.points - given.points).max(axis=1) < 1e-9).any()
+
+
+@pytest.mark.parametrize("workers", [2, 8, 40])
+def test_workers_never_wait_for_long(workers):
+    strategy = Quadratic()
+    strategy.start(cube(4), 3)
+    rng, out, idle = np.random.default_rng(5), [], 0
+    for _ in range(40 * workers):
+        given = strategy.ask(workers - len(out))
+        out += list(zip(given.tickets.tolist(), given.points, strict=True))
+        idle += workers - len(out)
+        ticket, point = out.pop(int(rng.integers(len(out))))
+        value = rotated(4, 100.0)(point[None])[0]
+        strategy.tell(Answers(np.array([ticket]), point[None], np.array([[value]]), np.array([2], np.int8)))
+    assert idle <= 0.25 * 40 * workers * workers
+    assert strategy.best < 1e-2
+
+
 def test_design_at_a_corner_goes_inwards():
     strategy = Quadratic(x0=[0.0, 1.0], radius=0.2)
     strategy.start(cube(2), 0)
-    points = strategy.ask(9).points
+    points = strategy.ask(3).points
     np.testing.assert_allclose(points, [[0, 1], [0.2, 1], [0, 0.8]], atol=1e-12)
 
 

@@ -34,7 +34,8 @@ class Hybrid(Turns):
         `Hybrid("quadratic", "lq_cmaes", "cmaes")` are others that make sense.
     joins: answers for each column with more than one value (foreign ones count) after which each joins; None: 10 times
         the place (the first one has place 0; without children all others after 30).
-    early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them.
+    early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them. Where workers wait
+        and nobody has rows for them, the next one joins in any case.
     costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
     overhead: the most thinking, in shares of the evaluations' time; None: it does not matter.
     allowance: seconds of thinking that are free, so that short studies are as good as others, where evaluations take
@@ -128,21 +129,23 @@ class Hybrid(Turns):
             return self.least
         return self.least + min((self.allowance - self.least) * (self.paces / self.timed), self.evaluated)
 
-    def _admit(self) -> None:
-        """Start who is due."""
+    def _admit(self, idle: bool = False) -> bool:
+        """Start who is due; with `idle` the next one, due or not. Gives whether one was started."""
         stalled = self.stale >= _STALL * (self.free + 1)
         nobody = not any(map(self.plays, range(len(self.children))))
+        started = False
         for which in range(1, len(self.children)):
-            if self.runs[which] or not self._affords(which):
+            if self.runs[which] or not self._affords(which) or (idle and started):
                 continue
-            if self.heard_rows >= self.gates[which] or (stalled and self.early[which]) or nobody:
+            early = (stalled and self.early[which]) or nobody or idle
+            if early or self.heard_rows >= self.gates[which]:
                 left = None if self.budget is None else max(self.budget - self.asked, 1)
                 self.start_child(which, left, warm=True)
                 self.queue.insert(0, which)
-                self.happened.append(
-                    {"kind": "switched", "reason": f"{self.label(which)} joined: {self.heard_rows} answers known"}
-                )
-                nobody = False
+                known = f"{self.heard_rows} answers known" + (", idle workers" if idle else "")
+                self.happened.append({"kind": "switched", "reason": f"{self.label(which)} joined: {known}"})
+                nobody, started = False, True
+        return started
 
     def order(self, scores: dict[int, float] | None = None) -> list[int]:  # noqa: ARG002 (rounds have no scores)
         """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""
@@ -186,9 +189,12 @@ class Hybrid(Turns):
     # --- ask and tell ---------------------------------------------------------------------------------------------
 
     def propose(self, n: int) -> Floats | Draft:
-        """Rows of whose turn it is."""
+        """Rows of whose turn it is. Where all wait for answers, and workers for rows, the next one joins early."""
         self._admit()
-        return super().propose(n)
+        rows = super().propose(n)
+        while not _count(rows) and self._admit(idle=True):
+            rows = super().propose(n)
+        return rows
 
     def ask_child(self, which: int, n: int, taken: int = 0) -> Draft | None:
         """Rows of a child, counted."""
@@ -252,3 +258,7 @@ class Hybrid(Turns):
         """Who gave how many rows."""
         rows = ", ".join(f"{self.label(which)} {rows}" for which, rows in enumerate(self.played) if rows)
         return f"rows: {rows}"
+
+
+def _count(rows: Floats | Draft) -> int:
+    return len(rows.points) if isinstance(rows, Draft) else len(rows)

@@ -12,7 +12,9 @@ good and had nothing more to gain at its scale.
   worth one to two decades after 20 d evaluations over staying at 2 d + 1, and the time of its linear algebra is small.
 - The region is a ball in coordinates in which the model is round (chosen anew every d + 1 evaluations): on long narrow
   valleys that is worth two to eight decades after 50 d evaluations over a ball in the box's own coordinates.
-- Batches: the first design may be one. A step asked for several rows also gives points that mend the set's geometry.
+- Batches, and rows wanted while others are out: the first design may be one batch, with random points of the space
+  beside it; beside a step come longer ones, new ones from what was heard meanwhile, and points around the best one.
+  With 8 evaluations under way the area under the curve over time is 1.15 to 1.3 times what it is without these rows.
 - Discrete columns: the model learns at snapped points. In a region smaller than a cell its neighbours are tried.
 - Failed points, and points that violate a constraint beside ones that do not, shrink the region and count as bad as
   they had promised to be good. As long as all violate, the amount of the violation is minimised.
@@ -44,6 +46,10 @@ _FAR = (2.0, 10.0)
 _MOST = 100
 _NEAR = (0.03, 0.2)  # how far from the best point runs near it start: standard deviations, in shares of the box
 _HOPE = 3.0  # a run that would still be worse than the best after so many times its last gain is given up
+_LONGER = (2.0, 4.0)  # times delta: the first steps beside the one that is out; shorter ones did worse
+_AROUND = 0.5  # times delta: how far from the best point the others are (0.35 to 1 tried)
+_APART = (0.2, 0.3)  # of the step's length: nearer to one that is out, a longer or new one is not worth a row
+_BESIDE = 2  # times the set's size: the most rows beside one
 _STARTS = 64  # candidates for the start of a run far from all others
 
 
@@ -86,6 +92,7 @@ class Quadratic(Region):
         self.number = 0
         self.trial, self.found = np.empty((0, dimension)), np.empty(0)
         self.given = np.empty(0, dtype=np.bool_)
+        self.own = 0  # its own rows; those behind them are beside it
         self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
         # the run
         self.points, self.heights = np.empty((0, dimension)), np.empty(0)  # the interpolation set
@@ -100,6 +107,10 @@ class Quadratic(Region):
         self.level = math.inf  # the run's best when rho was reduced last
         self.agreement = 1.0
         self.promised = 0.0  # by the model, for the step that is out
+        self.was = math.inf  # the best height when it was made
+        self.whence: Floats = np.full(dimension, 0.5)  # where that is
+        self.was_violating = False  # whether it was a violation
+        self.heard = False  # something beside it, since the last step was made
         self.violating = False  # no point of the run satisfies the constraints: heights are violations
         self.runs = 0
         self.spent = [0, 0]  # evaluations of runs far from, and near, the best point
@@ -141,16 +152,18 @@ class Quadratic(Region):
     # --- ask ------------------------------------------------------------------------------------------------------
 
     def propose(self, n: int) -> Floats:
-        """Rows that the phase needs, then ones that mend the geometry."""
+        """Rows that the phase needs, then ones beside it."""
         if self.phase == "new":
             if self.x0 is not None:
                 self.best_point = np.asarray(self.x0, dtype=np.float64)
             self._design(self.best_point, self.radius)
-        if self.phase == "step" and n > 1 and not self.given.all():
-            self._mend(n - int((~self.given).sum()))
+        spare = n - int((~self.given).sum())
+        if spare > 0 and self.phase != "poll":
+            with one_thread():
+                self._widen(spare)
         wanted = np.flatnonzero(~self.given)[:n]
         if self.phase == "design":
-            self._shift(wanted)
+            self._shift(wanted[wanted < self.own])
         points, kept = self.seen.fresh(self.trial[wanted], self.problem.space, self.rng)
         wanted = wanted[kept]
         self.given[wanted] = True
@@ -159,23 +172,50 @@ class Quadratic(Region):
 
     def _shift(self, wanted: Ints) -> None:
         """Lay out the rest of the design from the best of it so far: it spans the same columns, from a better place."""
-        if not wanted.size or not np.isfinite(self.found).any():
+        if not wanted.size or not np.isfinite(self.found[: self.own]).any():
             return
-        best = self.trial[int(np.nanargmin(self.found))]
+        best = self.trial[int(np.nanargmin(self.found[: self.own]))]
         apart = self.sides[wanted]
         rows = best + apart
         # at a bound to the other side: the best has moved along earlier columns only, so that there is room
         rows = np.where((rows > 1.0) | (rows < 0.0), best - apart, rows)
         self.trial[wanted] = np.clip(rows, 0.0, 1.0)
 
-    def _mend(self, count: int) -> None:
-        """Up to `count` more rows for the step: where the set's worst points should be."""
-        order = np.argsort(-self._distances())[: min(count, len(self.columns))]
-        rows = [self._geometry_point(int(target)) for target in order.tolist()]
-        if rows:
-            self.trial = np.concatenate([self.trial, np.array(rows)])
-            self.found = np.append(self.found, np.full(len(rows), np.nan))
-            self.given = np.append(self.given, np.zeros(len(rows), dtype=np.bool_))
+    def _widen(self, count: int) -> None:
+        """Up to `count` more rows for the phase, whose own is out: they are heard when they come, it waits for none."""
+        for _ in range(min(count, self.own + _BESIDE * self.size - len(self.trial))):
+            wanted = self._beside() if self.phase == "step" else None
+            if self.phase == "design" and not math.isfinite(self.best):  # nothing is known of where to look
+                wanted = self.problem.space.sample(1, self.rng)[0]
+            row = self._around() if wanted is None else wanted
+            self.trial = np.concatenate([self.trial, row[None]])
+            self.found, self.given = np.append(self.found, np.nan), np.append(self.given, False)
+
+    def _beside(self) -> Floats | None:
+        """(D,) a longer step than the one that is out, or a new one by what was heard since; None: not worth a row."""
+        place = len(self.trial) - 1
+        out = self.trial[np.isnan(self.found)]
+        if place < len(_LONGER):
+            point, _ = self._towards(self.whence, _LONGER[place] * self.delta)
+            length = float(np.linalg.norm(self._inner(self.trial[0] - self.whence)))
+            return point if self._apart(point, self.trial[:1], _APART[0] * length) else None
+        if not self.heard:
+            return None
+        self.heard = False
+        point, promised, length = self._step()
+        worth = promised > 0 and length >= 0.5 * self.rho and self._apart(point, out, _APART[1] * length)
+        return point if worth else None
+
+    def _apart(self, point: Floats, rows: Floats, least: float) -> bool:
+        return bool((np.linalg.norm(self._inner(rows - point), axis=1) >= least).all())
+
+    def _around(self) -> Floats:
+        """(D,) at random, on a sphere around the best point."""
+        point = (self.trial[0] if self.phase == "design" else self.points[int(np.argmin(self.heights))]).copy()
+        step = self.rng.standard_normal(len(self.columns))
+        step *= _AROUND * self.delta / max(float(np.linalg.norm(step)), 1e-300)
+        point[self.columns] = np.clip(point[self.columns] + self.axes @ step, 0.0, 1.0)
+        return np.asarray(self.problem.space.snap(point[None])[0]) if self.cells.any() else point
 
     # --- tell -----------------------------------------------------------------------------------------------------
 
@@ -193,9 +233,11 @@ class Quadratic(Region):
             self._note(point, merit)
             if number == self.number:
                 self.found[place] = merit
-                self.trial[place] = point
-            else:
-                self._offer(point, merit)
+                if place < self.own or self.phase == "design":
+                    self.trial[place] = point
+                    continue
+            self._offer(point, merit)
+            self.heard = True
         with one_thread():
             self._advance()
 
@@ -216,6 +258,12 @@ class Quadratic(Region):
     def _enter(self, phase: str, trial: Floats) -> None:
         self.phase, self.trial = phase, trial.copy()
         self.number += 1
+        self.own = len(trial)
+        self.heard = False
+        self.was_violating = self.violating
+        if len(self.points):
+            best = int(np.argmin(self.heights))
+            self.was, self.whence = float(self.heights[best]), self.points[best].copy()
         self.found, self.given = np.full(len(trial), np.nan), np.zeros(len(trial), dtype=np.bool_)
 
     def _advance(self) -> None:
@@ -223,7 +271,7 @@ class Quadratic(Region):
         if self.done or not len(self.found):
             return
         if self.phase in ("design", "poll"):
-            if np.isnan(self.found).any():
+            if np.isnan(self.found[: self.own]).any():
                 return
             self._settle()
         elif not math.isnan(self.found[0]):
@@ -293,15 +341,20 @@ class Quadratic(Region):
         before = Model(self.gradient, self.hessian).moved(self._inner(point - self.origin))
         model = system.model(self.heights[others] - self.heights[best], before)
         self.origin, self.gradient, self.hessian = point.copy(), model.gradient, model.hessian
-        low, high = -point[self.columns], 1.0 - point[self.columns]
-        step = trust_step(model, low, high, self.delta, self._turned_axes)
-        point[self.columns] += np.minimum(np.maximum(self.axes @ step, low), high)
+        point, step = self._towards(point, self.delta)
         if self.cells.any():
-            point = self.problem.space.snap(point[None])[0]
             step = self._inner(point - self.points[best])
             if (np.abs(self.points - point).max(axis=1) < SAME).any():
                 return point, 0.0, 0.0
         return point, -float(model(step[None])[0]), float(np.linalg.norm(step))
+
+    def _towards(self, start: Floats, radius: float) -> tuple[Floats, Floats]:
+        """((D,) the model's best point within a radius of where it was made, (d,) the step there before snapping)."""
+        low, high = -start[self.columns], 1.0 - start[self.columns]
+        step = trust_step(Model(self.gradient, self.hessian), low, high, radius, self._turned_axes)
+        point = start.copy()
+        point[self.columns] += np.minimum(np.maximum(self.axes @ step, low), high)
+        return self.problem.space.snap(point[None])[0] if self.cells.any() else point, step
 
     def _turn(self) -> None:
         """Choose coordinates in which the model is round, and as wide as the ones before by volume.
@@ -356,22 +409,18 @@ class Quadratic(Region):
 
     def _accept(self) -> None:
         """What the step or geometry point has brought (Cartis et al. 2019, algorithm 1)."""
-        merit, point = float(self.found[0]), self.trial[0].copy()
-        was, phase = float(self.heights.min(initial=math.inf)), self.phase
-        extra = [
-            (row.copy(), value)
-            for row, value in zip(self.trial[1:], self.found[1:].tolist(), strict=True)
-            if not math.isnan(value)
-        ]
+        merit, point, phase = float(self.found[0]), self.trial[0].copy(), self.phase
+        if self.violating != self.was_violating:  # a row beside it was the first feasible one
+            self._offer(point, merit)
+            self._next()
+            return
         height = self._height(merit)
-        length = float(np.linalg.norm(self._inner(point - self.points[int(np.argmin(self.heights))])))
+        length = float(np.linalg.norm(self._inner(point - self.whence)))
         self._offer(point, merit)
-        for row, value in extra:
-            self._offer(row, value)
         if not math.isfinite(height) and phase == "step":
-            self._take(point, was + self.promised)  # as bad as it promised to be good: the model turns aside
+            self._take(point, self.was + self.promised)  # as bad as it promised to be good: the model turns aside
         if phase == "step":
-            ratio = (was - height) / self.promised if math.isfinite(height) else -1.0
+            ratio = (self.was - height) / self.promised if math.isfinite(height) else -1.0
             self.agreement += (float(ratio >= _GOOD) - self.agreement) / (len(self.columns) + 1)
             self._resize(ratio, length)
             if ratio < _BAD and not (self.violating and merit < INFEASIBLE):
