@@ -3,10 +3,12 @@
     python benchmarks/ray_overhead.py [--repetitions 3] [--seconds 6] [--write]
 
 Needs the extra [ray] and about 1 GB of memory. The evaluations sleep, so two cores that others use as well can tell
-what waiting costs; what computing costs is told in CPU time of all processes together. A bare process is the least
-there is: `multiprocessing`, a pipe, the bare function, no study, no store; each repetition has all contestants in turn,
-the table the median of ratios within a repetition. What a coordinator spends is the CPU time of this process alone, for
-a whole study in an SQLite file with one evaluation per call: that bounds how many workers it can feed.
+what waiting costs; what computing costs is told in CPU time of all processes together. Each evaluation notes when it
+began and ended, so the share of a worker's time outside the objective is known without the ends of a run. A bare
+process is the least there is: `multiprocessing`, a pipe, the bare function, no study, no store; each repetition has
+all contestants in turn, the table the median of ratios within a repetition. What a coordinator spends is the CPU time
+of this process alone, for a whole study in an SQLite file with one evaluation per call: that bounds how many workers
+it can feed.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import asyncio
 import itertools
 import multiprocessing
 import multiprocessing.connection
+import os
+import struct
 import tempfile
 import time
+from pathlib import Path
 
 import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 import numpy as np
@@ -37,9 +42,28 @@ IDLE_S = 2.0
 LENGTHS_S = (0.003, 0.03, 0.1, 0.3)
 
 
+NOTE = struct.Struct("dd")
+
+
 def sleeping(params):
+    began = time.monotonic()
     time.sleep(params["s"])
+    note = NOTE.pack(began, time.monotonic())
+    with open(f"{params['folder']}/{os.getpid()}", "ab", buffering=0) as file:
+        file.write(note)
     return params["x"]
+
+
+def outside(folder: str, since: float) -> float:
+    """Share of their time that workers were not in the objective, from the first evaluation to the beginning of the
+    last one of each, `since` a moment of `time.monotonic()`."""
+    inside = whole = 0.0
+    for file in Path(folder).iterdir():
+        rows = [row for row in NOTE.iter_unpack(file.read_bytes()) if row[0] >= since]
+        if len(rows) > 1:
+            inside += sum(ended - began for began, ended in rows[:-1])
+            whole += rows[-1][0] - rows[0][0]
+    return 1.0 - inside / whole
 
 
 def bare_worker(pipe):
@@ -47,8 +71,8 @@ def bare_worker(pipe):
         pipe.send(sleeping(given))
 
 
-def bare(seconds: float, count: int) -> float:
-    """Wall seconds of `count` evaluations in two processes, fed one at a time."""
+def bare(seconds: float, count: int, folder: str) -> tuple[float, float]:
+    """(wall seconds of `count` evaluations in two processes, fed one at a time, share outside the objective)."""
     context = multiprocessing.get_context("spawn")
     ends = [context.Pipe() for _ in range(WORKERS)]
     workers = [context.Process(target=bare_worker, args=(theirs,)) for _, theirs in ends]
@@ -56,37 +80,38 @@ def bare(seconds: float, count: int) -> float:
         worker.start()
     pipes = [mine for mine, _ in ends]
     for pipe in pipes:  # they have started
-        pipe.send({"s": 0.0, "x": 0.0})
+        pipe.send({"s": 0.0, "x": 0.0, "folder": folder})
         pipe.recv()
-    before = time.perf_counter()
+    before, since = time.perf_counter(), time.monotonic()
     sent = done = 0
     for pipe in pipes:
-        pipe.send({"s": seconds, "x": 1.0})
+        pipe.send({"s": seconds, "x": 1.0, "folder": folder})
         sent += 1
     while done < count:
         for pipe in multiprocessing.connection.wait(pipes):
             pipe.recv()
             done += 1
             if sent < count:
-                pipe.send({"s": seconds, "x": 1.0})
+                pipe.send({"s": seconds, "x": 1.0, "folder": folder})
                 sent += 1
     spent = time.perf_counter() - before
     for pipe, worker in zip(pipes, workers, strict=True):
         pipe.send(None)
         worker.join()
-    return spent
+    return spent, outside(folder, since)
 
 
-def space(seconds: float) -> Space:
-    return Space({"x": tw.Float(0.0, 1.0), "s": tw.Fixed(seconds)})
+def space(seconds: float, folder: str) -> Space:
+    return Space({"x": tw.Float(0.0, 1.0), "s": tw.Fixed(seconds), "folder": tw.Fixed(folder)})
 
 
 async def drained(evaluator: Evaluator, over: Space, count: int) -> float:
     """Wall seconds of `count` evaluations by an open evaluator, jobs as large as it wants them."""
     numbers = iter(range(count))
+    most = evaluator.slots + evaluator.ahead
 
     async def slot() -> None:
-        while rows := list(itertools.islice(numbers, min(evaluator.rows, max(1, left() // WORKERS)))):
+        while rows := list(itertools.islice(numbers, min(evaluator.rows, max(1, left() // most)))):
             reals = over.from_params([{"x": 0.5}] * len(rows))
             prepared = evaluator.prepare(Job(np.array(rows, dtype=np.int64), reals))
             await evaluator.ready(prepared)
@@ -99,7 +124,7 @@ async def drained(evaluator: Evaluator, over: Space, count: int) -> float:
 
     done = [0]
     before = time.perf_counter()
-    await asyncio.gather(*(slot() for _ in range(WORKERS)))
+    await asyncio.gather(*(slot() for _ in range(most)))
     return time.perf_counter() - before
 
 
@@ -116,9 +141,9 @@ def cpu() -> dict[int, float]:
     return found
 
 
-async def evaluated(evaluator: Evaluator, seconds: float, count: int) -> tuple[float, float, float]:
+async def evaluated(evaluator: Evaluator, seconds: float, count: int, folder: str) -> tuple[float, float, float]:
     """(wall seconds of `count` evaluations, CPU seconds of all processes meanwhile, CPU seconds per idle second)."""
-    over = space(seconds)
+    over = space(seconds, folder)
     evaluator.open(Target(sleeping, Problem(over)))
     try:
         for _ in range(2):  # all actors are there, and the rows of a job are settled
@@ -131,29 +156,47 @@ async def evaluated(evaluator: Evaluator, seconds: float, count: int) -> tuple[f
         wall = await drained(evaluator, over, count)
         after = cpu()
         idle = sum(used - calm.get(pid, 0.0) for pid, used in before.items()) / IDLE_S
-        return wall, sum(used - before.get(pid, 0.0) for pid, used in after.items()), idle
+        used = sum(used - before.get(pid, 0.0) for pid, used in after.items())
+        return wall, used, idle
     finally:
         await evaluator.aclose()
 
 
+def in_a_study(evaluator: Evaluator, seconds: float, count: int) -> float:
+    """The share outside the objective in a study with an SQLite store; its beginning, when workers start and times are
+    not known, left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder, "notes")
+        notes.mkdir()
+        moments = []
+
+        def note(event):
+            if event.kind == "finished":
+                moments.append(time.monotonic())
+
+        study = tw.Study(space(seconds, str(notes)), store=f"sqlite:///{folder}/s.db", strategy="random", seed=0,
+                         listeners=[note])  # fmt: skip
+        study.run(sleeping, max_evals=count, evaluator=evaluator, progress=False)
+        return outside(str(notes), moments[len(moments) // 4])
+
+
 def measure(seconds: float, length_s: float, repetitions: int) -> list[str]:
     count = max(8, int(WORKERS * length_s / seconds)) // WORKERS * WORKERS
-    ideal = count * seconds / WORKERS
-    reach, lost, spent, process, idle = [], [], [], [], []
+    found = []
     for _ in range(repetitions):
-        least = bare(seconds, count)
-        wall, used, rest = asyncio.run(evaluated(RayEvaluator(workers=WORKERS), seconds, count))
-        other, _, _ = asyncio.run(evaluated(Process(workers=WORKERS), seconds, count))
-        reach.append(least / wall)
-        lost.append((wall - least) / ideal)
-        spent.append((used - rest * wall) / count)
-        idle.append(rest)
-        process.append(least / other)
-    middle = _timing.median
+        with tempfile.TemporaryDirectory() as folder:
+            least, alone = bare(seconds, count, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            wall, used, rest = asyncio.run(evaluated(RayEvaluator(workers=WORKERS), seconds, count, folder))
+        with tempfile.TemporaryDirectory() as folder:
+            other, _, _ = asyncio.run(evaluated(Process(workers=WORKERS), seconds, count, folder))
+        ray = in_a_study(RayEvaluator(workers=WORKERS), seconds, max(40, count))
+        process = in_a_study(Process(workers=WORKERS), seconds, max(40, count))
+        found.append((ray, alone, process, least / wall, least / other, (used - rest * wall) / count, rest))
+    ray, alone, process, reach, beside, spent, rest = (_timing.median(column) for column in zip(*found, strict=True))
     return [
-        f"{seconds * 1e3:g} ms", str(count), f"{middle(reach):.3f}", f"{100 * middle(lost):+.1f} %",
-        f"{middle(spent) * 1e3:.2f} ms", f"{100 * middle(spent) / seconds:.1f} %", f"{100 * middle(idle):.1f} %",
-        f"{middle(process):.3f}",
+        f"{seconds * 1e3:g} ms", str(count), f"{100 * ray:.2f} %", f"{100 * alone:.2f} %", f"{100 * process:.2f} %",
+        f"{reach:.3f}", f"{beside:.3f}", f"{spent * 1e3:.2f} ms", f"{100 * rest:.1f} %",
     ]  # fmt: skip
 
 
@@ -197,14 +240,15 @@ def main() -> None:
         rows = [measure(seconds, given.seconds, given.repetitions) for seconds in LENGTHS_S]
     finally:
         cluster.close()
-    header = ["one evaluation", "evaluations", "Ray / bare processes", "time lost to Ray", "CPU beside"]
-    header += ["of one evaluation", "a core, idle", "`process` / bare"]
+    header = ["one evaluation", "evaluations", "outside it: Ray", "bare", "`process`", "Ray / bare", "`process` / bare"]
+    header += ["CPU beside", "a core, idle"]
     text = f"""# What Ray costs
 
 Two evaluator actors on Ray, two workers of `evaluator="process"` and two bare processes evaluate the same sleeping
-objective: throughput against the bare processes (1: nothing lost), the time lost as a share of the evaluations, and the
-CPU time of all processes together (this one, Ray's own, the workers') for each evaluation, beyond what they use
-while nothing runs ("a core, idle").
+objective: the share of a worker's time outside the objective (Ray and `process` in a study with an SQLite store),
+throughput of the evaluator alone against the bare processes with the beginning and the end of the run (1: nothing
+lost), and the CPU time of all processes together (this one, Ray's own, the workers') for each evaluation, beyond what
+they use while nothing runs ("a core, idle").
 
 {_timing.table(header, rows)}
 

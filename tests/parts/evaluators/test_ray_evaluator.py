@@ -5,6 +5,7 @@ skipped and say so.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import secrets
@@ -77,7 +78,7 @@ def one():
     def start():
         before = file.read_text() if file.exists() else ""
         pid = detached(
-            "start --block --head --port=0 --num-cpus=4 --include-dashboard=false --disable-usage-stats",
+            "start --block --head --port=0 --num-cpus=4 --num-gpus=2 --include-dashboard=false --disable-usage-stats",
             f"--object-store-memory={STORE}",
             '--resources={"licence": 1}',
         )
@@ -163,7 +164,7 @@ def test_a_cluster_report(one):
             await evaluator.aclose()
 
     report = asyncio.run(body())
-    mine = [actor for actor in report.actors if "error" not in actor]
+    mine = [actor for actor in report.actors if "rows" in actor]
     assert 1 <= len(mine) <= 2 and sum(actor["rows"] for actor in mine) == 24
     assert report.capability("CPU")[0] == 4.0 and report.living[0].total["licence"] == 1.0
     free = report.living[0].free
@@ -179,8 +180,44 @@ def suite_target():
 
 
 def test_what_the_cluster_does_not_have_is_refused(one):
-    with pytest.raises(EvaluatorError, match=r"asks for 1 CPU, 2 GPU(.|\n)*has 4 CPU, .*1 licence.*; lacks GPU"):
-        RayEvaluator(workers=1, num_gpus=2).open(suite_target())
+    with pytest.raises(EvaluatorError, match=r"asks for 1 CPU, 3 GPU(.|\n)*has 4 CPU, 2 GPU, .*1 licence.*; lacks GPU"):
+        RayEvaluator(workers=1, num_gpus=3).open(suite_target())
+
+
+def test_evaluations_never_share_a_gpu(one, tmp_path):
+    """Each sees one of the two (pretended) GPUs, and no other one at the same time, also with work ahead."""
+    notes = str(tmp_path / "notes")
+
+    def objective(params):
+        began = time.monotonic()
+        time.sleep(0.03)
+        with open(notes, "a") as file:
+            file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {began} {time.monotonic()}\n")
+        return params["x"] ** 2
+
+    evaluator = RayEvaluator(num_gpus=1)
+    result = tw.minimize(objective, SPACE, strategy="random", evaluator=evaluator, max_evals=200, progress=False)
+    assert result.evaluations == 200 and not result.failures
+    rows = [line.split() for line in Path(notes).read_text().splitlines()]
+    assert {row[0] for row in rows} <= {"0", "1"} and len(rows) == 200
+    for gpu in ("0", "1"):
+        spans = sorted((float(began), float(ended)) for name, began, ended in rows if name == gpu)
+        assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(spans)), f"two at once on GPU {gpu}"
+
+
+def test_limits_are_kept_on_actors(one):
+    def objective(params):
+        held = []
+        while params["n"] == 2:
+            held.append(bytearray(b"x") * 4_000_000)
+        return params["n"]
+
+    space = {"n": tw.Integer(1, 3)}
+    evaluator = RayEvaluator(workers=1, limits=tw.Limits(memory="200MB"))
+    result = tw.minimize(objective, space, strategy="grid", evaluator=evaluator, max_evals=3, progress=False)
+    found = {trial.params["n"]: trial for trial in result.trials}
+    assert found[2].error.startswith("LimitReached: memory 200 MB") and result.evaluations == 3
+    assert all(found[n].status is tw.Status.DONE for n in (1, 3))
 
 
 def test_a_busy_cluster_is_told_of(one):

@@ -38,16 +38,19 @@ class RayEvaluator(Evaluator):
 
     The objective travels once to each actor, by import path where it has one, else by value; after that only arrays do.
     A crash or a deadline costs the worker process of an actor, and the row it was in. The rows of a node that is lost
-    run again on another one, and have not failed. As nodes join and leave, there are more and fewer actors.
+    run again on another one, and have not failed. As nodes join and leave, there are more and fewer actors. Where
+    evaluations take less than a second, each actor holds its next job while it works, and gives it back when another
+    one is idle.
 
     workers: most actors; None: as many as the cluster can hold.
     address: "auto", "HOST:PORT" or "ray://HOST:PORT" joins that cluster. None joins the one this process is connected
     to, or RAY_ADDRESS names; else one is started on this machine (loopback only, with a token of its own) and ended
     with the evaluator.
-    num_cpus, num_gpus, memory (bytes), resources ({name: amount}): what each evaluation needs. With num_gpus the
-    objective finds its GPUs in CUDA_VISIBLE_DEVICES.
+    num_cpus, num_gpus, memory (bytes), resources ({name: amount}): what each evaluation needs: Ray reserves that,
+    `limits` (see the process evaluator) ends what takes more. With num_gpus the objective finds its GPUs in
+    CUDA_VISIBLE_DEVICES.
     runtime_env, actor_options: handed to Ray for each actor (packages; label_selector, scheduling_strategy ...).
-    max_rows, preload, limits: see the process evaluator.  blas_threads: None takes num_cpus.
+    max_rows, preload: see the process evaluator.  blas_threads: None takes num_cpus.
     autoscaled: an autoscaler may add nodes that can hold what no node can now: wait for them instead of refusing.
     grace_s: how long no node may be able to hold an evaluation before the run ends (it can be resumed).
     start_s: how long to wait for a first place on a busy cluster.
