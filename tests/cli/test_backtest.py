@@ -23,6 +23,8 @@ def test_optimize_then_report(tmp_path):
     done = call("optimize", "synthetic:a:300", "NOPE", "--store", store, "--output-dir", str(tmp_path), *FEW, code=1)
     assert "out of sample" in done.stdout and "deflated" in done.stdout and "NOPE" in done.stdout
     assert (tmp_path / "synthetic-a_backtest.csv").is_file()
+    head, row = done.stdout.splitlines()[-4:-2]  # a long name does not push the figures out of their columns
+    assert row.startswith("synthetic:a:300 ") and len(row) == len(head)
     shown = call("report", "synthetic:a:300", "--store", store).stdout
     assert shown.strip() in done.stdout
     (data,) = json.loads(call("report", "--store", store, "--json").stdout).values()
@@ -53,6 +55,11 @@ def test_run():
         (["run", "NOPE"], "no prices for 'NOPE'"),
         (["run", "synthetic:a", "--set", "foo=3"], "NAME=VALUE"),
         (["run", "synthetic:a", "--fee", "2"], "share"),
+        (["run", "synthetic:a", "--set", "hold=soon"], "hold must be a number, got 'soon'"),
+        (
+            ["optimize", "synthetic:a", "--set", "hold=soon"],
+            "hold must be a number, got 'soon'",
+        ),  # once, not per symbol
         (["optimize", "synthetic:a", "--forecaster", "x"], "unknown forecaster"),
         (["optimize", "synthetic:a", "-p", "foo:int[1,2]"], "no parameters of a rule"),
         (["report", "--store", "nowhere.db"], "there is no store"),

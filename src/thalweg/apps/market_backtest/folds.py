@@ -60,7 +60,7 @@ def walk_forward(
     usable = bars - first
     gap = purge + embargo
     train = usable // 2 if train is None else train
-    test = (usable - train - gap) // folds
+    test = max((usable - train - gap) // folds, 0)
     if train < SMALLEST_TEST or test < SMALLEST_TEST:
         raise ProblemError(
             f"walk-forward: {usable} bars make {folds} tests of {test} bars after {train} that train and a gap of "

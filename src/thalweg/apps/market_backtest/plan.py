@@ -14,7 +14,7 @@ from ...core.space import Space
 from .bars import Bars
 from .folds import Fold, walk_forward
 from .forecasters import Forecaster, make_forecaster
-from .rules import DEFAULTS, NEVER, Costs, Fills
+from .rules import DEFAULTS, NEVER, Costs, Fills, Rules
 
 LONGEST_PURGE = 20
 """Bars: positions are closed at the end of a training window anyway."""
@@ -72,6 +72,7 @@ class Plan:
         if not self.penalty >= 0:
             raise ProblemError(f"plan: penalty must be >= 0, got {self.penalty}")
         make_forecaster(self.forecaster)
+        Rules.of(self.fixed)
         Space.of(dict(self.space))
 
     @property

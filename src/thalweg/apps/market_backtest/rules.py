@@ -106,6 +106,8 @@ def _numbers(item: Any, name: str) -> Floats:
     array = np.asarray(item)
     if array.dtype.kind == "O":
         array = np.array([DEFAULTS[name] if one is None else one for one in array.ravel()], dtype=np.float64)
+    if array.dtype.kind == "U":
+        raise ProblemError(f"rules: {name} must be a number, got {array.ravel()[0].item()!r}")
     return array.astype(np.float64)
 
 

@@ -44,17 +44,20 @@ class Summary:
 
     def text(self) -> str:
         """One line per symbol: out of sample first, luck beside it."""
-        head = f"{'symbol':<14} {'OOS Sharpe':>10} {'+-':>5} {'in sample':>9} {'deflated':>8} {'PBO':>5} {'rules':>6}"
+        wide = max(14, *(len(symbol) for symbol in (*self.reports, *self.errors)), 0)
+        head = (
+            f"{'symbol':<{wide}} {'OOS Sharpe':>10} {'+-':>5} {'in sample':>9} {'deflated':>8} {'PBO':>5} {'rules':>6}"
+        )
         lines = [head]
         for symbol, report in self.reports.items():
             names = ("walk_forward_sharpe", "walk_forward_error", "in_sample_sharpe", "deflated_sharpe", "overfitting")
             found = report.figures_of(*names, "trials")
             outside, error, inside, deflated, overfit = (found[name] for name in names)
             lines.append(
-                f"{symbol:<14} {outside:>10.2f} {error:>5.2f} {inside:>9.2f} {deflated:>8.0%} {overfit:>5.0%} "
+                f"{symbol:<{wide}} {outside:>10.2f} {error:>5.2f} {inside:>9.2f} {deflated:>8.0%} {overfit:>5.0%} "
                 f"{found['trials']:>6.0f}"
             )
-        lines += [f"{symbol:<14} failed: {why}" for symbol, why in self.errors.items()]
+        lines += [f"{symbol:<{wide}} failed: {why}" for symbol, why in self.errors.items()]
         spent, alone = sum(self.cpu_s.values()), sum(self.seconds.values())
         lines.append(f"{self.wall_s:.1f} s; one after the other {alone:.1f} s ({spent:.1f} CPU-s)")
         return "\n".join(lines)
