@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -187,18 +188,27 @@ class ByHand:
     def _outcomes(self, read: list[Reading | str], seconds: Floats | None) -> Outcomes:
         """What `_read` gave, as rows. seconds: (k,), None: not known (of failures: 0)."""
         problem = self._session.problem
-        lost = (float("nan"),) * len(problem.objectives)
-        good = [None if isinstance(item, str) else item for item in read]
-        components = [None if item is None else item.components for item in good]
-        if seconds is None:
-            seconds = np.array([0.0 if item is None else np.nan for item in good])
+        lost = Reading((math.nan,) * len(problem.objectives))
+        errors: dict[int, str] = {}
+        items: list[Reading] = []
+        for row, item in enumerate(read):
+            if isinstance(item, str):
+                errors[row] = item
+            items.append(lost if isinstance(item, str) else item)
+        components = [item.components for item in items]
+        statuses = np.array([_DONE] * len(items), dtype=np.int8)
+        spent = np.array([math.nan] * len(items)) if seconds is None else seconds
+        if errors:
+            failed = list(errors)
+            statuses[failed] = _FAILED
+            spent[failed] = 0.0 if seconds is None else seconds[failed]
         return Outcomes(
-            np.array([lost if item is None else item.values for item in good]),
-            np.array([_FAILED if item is None else _DONE for item in good], dtype=np.int8),
-            seconds,
-            np.array([0.0 if item is None else item.violation for item in good]) if problem.constraints else None,
-            components if any(item is not None for item in components) else None,
-            {row: item for row, item in enumerate(read) if isinstance(item, str)},
+            np.array([item.values for item in items]),
+            statuses,
+            spent,
+            np.array([item.violation for item in items]) if problem.constraints else None,
+            components if any(components) else None,
+            errors,
         )
 
 

@@ -70,6 +70,8 @@ class Books:
         self.path = path
         self.sql = queries()
         self._warned: set[str] = set()
+        self._kept: tuple[int | None, ...] = ()
+        """The counter as it was written last: it needs no look at its crc when it is read again."""
 
     def counter(self, connection: apsw.Connection, study: int, member: Member | None = None) -> Counter:
         """The counter of a study, made again from its rows if it is damaged; and how `member` stands.
@@ -81,17 +83,20 @@ class Books:
         row: Any = connection.execute(self.sql["get_counter"], (study, token)).fetchone()
         if row is None:
             raise self.vanished(study)
-        counter = Counter(study, *row[:5])
-        if _counter_crc(study, *row[:5]) != row[5]:
+        number, used, version, sequence, budget, crc, gone = row
+        if (
+            self._kept != (study, number, used, version, sequence, budget, crc)
+            and _counter_crc(study, number, used, version, sequence, budget) != crc
+        ):
             self.warn(study, "the counter (made again from the rows)")
             again: Any = connection.execute(self.sql["count_again"], (study,)).fetchone()
-            counter = Counter(study, *again)
-        counter.gone = row[6]
-        return counter
+            number, used, version, sequence, budget = again
+        return Counter(study, number, used, version, sequence, budget, gone)
 
     def keep(self, connection: apsw.Connection, counter: Counter) -> None:
         """Write the counter back."""
-        connection.execute(self.sql["set_counter"], counter.row())
+        self._kept = counter.row()
+        connection.execute(self.sql["set_counter"], self._kept)
 
     def counter_ok(self, connection: apsw.Connection, study: int) -> bool:
         """Whether the counter's crc is right."""

@@ -14,6 +14,8 @@ from itertools import islice
 from typing import Any
 from zlib import crc32
 
+import msgspec
+
 from ...core import plain
 from ...core.batch import Status
 from ...core.errors import StoreError
@@ -31,6 +33,7 @@ Ended = tuple[int, int, str, int, int]
 
 _FINAL = int(Status.DONE)
 _RELEASED = int(Status.ABANDONED)
+_dumps = msgspec.json.Encoder().encode
 _BLOCK = 512
 
 
@@ -50,18 +53,14 @@ def to_json(value: Any, what: str) -> str:
     Raises:
         StoreError: it is not plain data.
     """
-    import msgspec
-
     try:
-        return msgspec.json.encode(plain.encode(value)).decode()
+        return _dumps(plain.encode(value)).decode()
     except (TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"{what} cannot be stored: {error}") from error
 
 
 def from_json(text: str) -> Any:
     """What `to_json` was given."""
-    import msgspec
-
     return plain.decode(msgspec.json.decode(text))
 
 
@@ -124,8 +123,6 @@ def specs_of(body: str) -> tuple[str, str, str, int]:
     Raises:
         ValueError: it is neither.
     """
-    import msgspec
-
     line = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     try:
         now = msgspec.json.decode(line["now"], type=dict[str, msgspec.Raw]) if "now" in line else line
@@ -152,9 +149,6 @@ def points_of(opening: Opening) -> list[Point]:
     Raises:
         StoreError: a label of a parameter is not JSON-able.
     """
-    import msgspec
-
-    dumps = msgspec.json.encode
     tickets = opening.tickets.tolist()
     fidelities = opening.fidelities.tolist() if opening.fidelities is not None else None
     replicates = opening.replicates.tolist() if opening.replicates is not None else None
@@ -173,7 +167,7 @@ def points_of(opening: Opening) -> list[Point]:
         if common:
             body |= common
         try:
-            points.append((digest(params, fidelity, replicate), dumps(body)))
+            points.append((digest(params, fidelity, replicate), _dumps(body)))
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(
                 f"row {i}: parameters {params!r} are not JSON-able ({error}); give such choices labels"
@@ -220,9 +214,6 @@ def result_rows(study: int, finishing: Finishing) -> Iterator[Ended]:
     Raises:
         StoreError: a status is not final, or components are not plain data.
     """
-    import msgspec
-
-    dumps = msgspec.json.encode
     numbers, statuses = finishing.numbers.tolist(), finishing.statuses.tolist()
     for number, status, body in zip(numbers, statuses, result_bodies(finishing), strict=True):
         check_final(number, status)
@@ -236,7 +227,7 @@ def result_rows(study: int, finishing: Finishing) -> Iterator[Ended]:
                 body["components"] = plain.encode(body["components"])
             if "error" in body:  # output of programs may hold bytes that are no text
                 body["error"] = body["error"].encode("utf-8", "replace").decode()
-            text = dumps(body)
+            text = _dumps(body)
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"trial {number}: its components cannot be stored: {error}") from error
         yield number, status, text.decode(), crc32(text, place(study, number, status)), body.get("attempt", 1)
@@ -251,8 +242,6 @@ def with_attempt(study: int, row: Ended, attempt: int) -> Ended:
 
 def same_result(status: int, stored: bytes, row: Ended) -> bool:
     """Whether a final trial was answered with what it has: equal status (unless it was retracted) and values."""
-    import msgspec
-
     one, two = msgspec.json.decode(stored), msgspec.json.decode(row[2])
     if status not in (row[1], _RELEASED):
         return False
@@ -262,7 +251,7 @@ def same_result(status: int, stored: bytes, row: Ended) -> bool:
 
 def check_final(number: int, status: int) -> None:
     """Raises StoreError if `status` is not final."""
-    if status < _FINAL or status > Status.ABANDONED:
+    if not _FINAL <= status <= _RELEASED:
         raise StoreError(
             f"trial {number}: a final status (2 to 6) expected, got {status}; append takes ended trials only"
         )
@@ -275,8 +264,6 @@ def _word(value: float) -> float | str:
 @cache
 def _decoder() -> Callable[[bytes], list[StoredTrial]]:
     """Decodes many trials at once; "nan" and "inf" are floats to it."""
-    import msgspec
-
     return msgspec.json.Decoder(list[StoredTrial], strict=False).decode
 
 
