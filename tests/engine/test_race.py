@@ -92,9 +92,13 @@ def test_only_a_new_best_is_confirmed_and_only_so_often():
     assert race.further([-1.0, 2.0], 0.5, (0.0, 4), 100) == 0
     assert race.further([-0.1] * 4, -0.1, (0.0, 4), 100) == 0
     race.spent = 11
-    assert race.further([-50.0], -50.0, (0.0, 4), 100) == 0
+    assert race.further([-5.0], -5.0, (0.0, 4), 100) == 0
     assert race.further([-0.1, -0.1], -0.1, (0.0, 4), 100) == 1  # begun, so finished
-    assert race.further([-50.0], -50.0, (0.0, 4), 120) == 1
+    assert race.further([-5.0], -5.0, (0.0, 4), 120) == 1
+    # too good to be true: a reserve of one whole confirmation
+    assert race.further([-50.0], -50.0, (0.0, 4), 100) == 1
+    race.spent = 15
+    assert race.further([-50.0], -50.0, (0.0, 4), 100) == 0 and race.further([-50.0], -50.0, (0.0, 4), 120) == 1
     race.spent = 0
     assert race.further([-50.0], -50.0, None, 100) == 1 and race.further([-50.0] * 2, -50.0, None, 100) == 0
 
@@ -203,6 +207,28 @@ def test_an_injected_fluke_is_not_believed():
     assert result.recommend().value > -5 and bowl(result.recommend().params) < 1
     naive = tw.minimize(objective, SPACE, strategy="de", seed=0, noisy=True, confirm=False, max_evals=150)
     assert naive.value == -1000
+
+
+@pytest.mark.parametrize("at", [9, 12, 20])
+def test_a_fluke_is_looked_at_again_though_the_share_is_spent(at):
+    """Of one point at a time, the first confirmations have used the share up; the events and the report tell of it."""
+    calls, improved, rng = [0], [], np.random.default_rng(3)
+
+    def objective(p):
+        calls[0] += 1
+        return bowl(p) + 0.5 * rng.standard_normal() - 40.0 * (calls[0] == at)
+
+    study = tw.Study(
+        SPACE, strategy="bayesian", seed=0, noisy=True,
+        listeners=[lambda event: improved.append(event.data["value"]) if event.kind == "improved" else None],
+    )  # fmt: skip
+    result = study.run(objective, max_evals=40)
+    assert result.value > -3 and min(improved) > -3 and improved[-1] == pytest.approx(result.value)
+    fluke = min(result.trials, key=lambda trial: trial.value)
+    if fluke.replicate == 0:  # otherwise it was itself a second look
+        assert sum(trial.params == fluke.params for trial in result.trials) >= 3
+        assert f"trial {fluke.number}: far from all that followed" in result.explain()
+    assert "looked at a point again" in result.explain() and "recommended: " in result.explain()
 
 
 def test_what_is_confirmed_is_believed_for_good_reason():

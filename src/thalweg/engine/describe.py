@@ -39,6 +39,8 @@ def run_data(result: Result) -> RunData:
         budget=result.budget,
         cached=result.cached,
         noisy=result.noisy,
+        again=int((history.replicates[numbers] > 0).sum()),
+        flukes=tuple(result.groups.flukes()),
         spans=result.spans,
     )
     if result.groups.grouped and result.best_number is not None:

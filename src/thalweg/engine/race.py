@@ -6,7 +6,8 @@ another, so each races against the incumbent alone, with a normal test on the di
 evaluation is shared by all points that were evaluated several times, and by the point's own values the more there are.
 
 Confirmation is the same race for points that would be the new best, with a share of the budget it may cost: of many
-noisy values the lowest is a lucky one ("winner's curse"), so it is evaluated again before it is believed.
+noisy values the lowest is a lucky one ("winner's curse"), so it is evaluated again before it is believed. What is too
+good to be true may draw on a small reserve where the share is used up: a fluke that is believed ends the search.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ CONFIRM = 0.1
 """Share of the evaluations that confirmations may cost (confirm=True)."""
 CONFIRMED = 4
 """Evaluations of a point at most, the first one included, that is being confirmed."""
+SUSPECT = 10.0
+"""Standard deviations of one evaluation by which a new best must lead to be confirmed beyond the share."""
 WORSE = 1.0
 """A point that lies so many standard errors above the incumbent has lost."""
 BETTER = 2.0
@@ -124,6 +127,10 @@ class Race:
             return math.sqrt(squares / (count - 1)) if count > 1 else math.nan
         return math.sqrt((_OWN * shared * shared + squares) / (_OWN + count - 1))
 
+    def _suspect(self, mean: float, best: tuple[float, int] | None) -> bool:
+        """Whether a value is too good to be true."""
+        return best is not None and best[0] - mean > SUSPECT * self.sd  # NaN: nothing is known about the noise
+
     def further(self, values: Sequence[float], mean: float, best: tuple[float, int] | None, opened: int) -> int:
         """How many more evaluations a point deserves now: 0 or 1.
 
@@ -133,8 +140,10 @@ class Race:
         count = len(values)
         if count >= self.high or not math.isfinite(mean):
             return 0
-        if self.share and count == self.low and self.spent + 1 > 1 + self.share * opened:
-            return 0  # what was begun is finished: half a confirmation says little
+        if self.share and count == self.low:  # what was begun is finished: half a confirmation says little
+            reserve = CONFIRMED if self._suspect(mean, best) else 0
+            if self.spent + 1 > 1 + self.share * opened + reserve:
+                return 0
         if best is None:
             return int(count < 2)  # two values tell the noise
         sd = self.own_sd(values, None if math.isnan(self.sd) else self.sd)

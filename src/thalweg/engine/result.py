@@ -243,7 +243,10 @@ class Result:
         """What happened, in words: the strategy and why, where the time went, failures, advice with its numbers."""
         from ..watch.explain import explain
 
-        return explain(self.data())
+        data = self.data()
+        if self.noisy and self.success and len(self.problem.objectives) == 1:
+            data.advice = self.recommend().text()
+        return explain(data)
 
     def table(self) -> str:
         """The final table for people."""

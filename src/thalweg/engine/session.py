@@ -375,6 +375,8 @@ class Session:
         self.best = number
         if self.listeners:
             values = (self.history.values[number] * self.problem.signs).tolist()
+            if self.groups.grouped and len(values) == 1:  # what its replicates come to, flukes left out
+                values = [self.groups.value(number) * float(self.problem.signs[0])]
             params = self.history.trial(number).params
             self.emit("improved", number=number, value=values[0] if len(values) == 1 else values, params=params)
 

@@ -75,7 +75,9 @@ class RunData:
     (permutations, subsets, vectors); usually the best row and the front.
     chosen: (row, value) of the best where that is not simply the row with the best value: replicates made into one.
     cached: answers that came from the cache, beside the n trials.  reason: why this strategy, in words.
-    noisy: replicates may share parameters.  budget: evaluations allowed, or None.
+    noisy: replicates may share parameters.  again: evaluations of points that were evaluated before.  flukes: trials
+    whose values are left out of their points'.  advice: the recommended point in words, or "".
+    budget: evaluations allowed, or None.
     """
 
     values: Floats
@@ -97,6 +99,9 @@ class RunData:
     budget: int | None = None
     cached: int = 0
     noisy: bool = False
+    again: int = 0
+    flukes: tuple[int, ...] = ()
+    advice: str = ""
     spans: Spans | None = None
 
     def __len__(self) -> int:

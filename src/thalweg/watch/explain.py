@@ -21,6 +21,7 @@ def explain(data: RunData) -> str:
     sections = [
         ("", _result(data)),
         ("Strategy", _strategy(data)),
+        ("Noise", _noise(data)),
         ("Time", _time(data)),
         ("Failures", _failures(data)),
         ("Parameters", _parameters(data)),
@@ -63,6 +64,26 @@ def _strategy(data: RunData) -> list[str]:
         )
     if repeats and not data.noisy:
         lines.append(f"{count(repeats)} of {count(len(data))} evaluations repeated an earlier point")
+    return lines
+
+
+def _noise(data: RunData) -> list[str]:
+    """Where values are noisy: what was looked at again, what came of it, and which point to use."""
+    if not data.noisy or not len(data):
+        return []
+    if data.again:
+        lines = [f"{count(data.again)} of {count(len(data))} evaluations looked at a point again"]
+    else:
+        lines = ["no point was looked at again: what each value owes to luck is only known from its neighbours"]
+    if data.flukes:
+        which = ", ".join(map(str, data.flukes[:3])) + (", ..." if len(data.flukes) > 3 else "")
+        several = len(data.flukes) > 1
+        lines.append(
+            f"trial{'s' * several} {which}: far from all that followed at the same point, so "
+            f"{'these values are left out as flukes' if several else 'its value is left out as a fluke'}"
+        )
+    if data.advice:
+        lines.append(data.advice)
     return lines
 
 
