@@ -87,16 +87,21 @@ def thalweg_make(place: str) -> None:
         study.store.close()
 
 
-def thalweg_by_hand(place: str, seconds: float, ready: Ready, **options: Any) -> Told:
+def thalweg_by_hand(place: str, seconds: float, ready: Ready, batch: int = 1, **options: Any) -> Told:
     with thalweg_study(place, **options) as study:
 
-        def trial() -> None:
-            (asked,) = study.ask(1)
-            study.tell(asked, objective(asked.params))
+        def trials() -> None:
+            asked = study.ask(batch)
+            study.tell(asked, [objective(one.params) for one in asked])
 
-        told = for_seconds(seconds, ready, trial)
+        told = for_seconds(seconds, ready, trials)
     study.store.close()
-    return told
+    return shared(told, batch)
+
+
+def shared(told: Told, batch: int) -> Told:
+    """What was measured of batches, as that of single trials."""
+    return told._replace(spent=[item / batch for item in told.spent for _ in range(batch)])
 
 
 def thalweg_loop(place: str, seconds: float, ready: Ready, **options: Any) -> Told:
@@ -204,7 +209,7 @@ def sqlite_work(place: str, seconds: float, ready: Ready, batch: int = 1) -> Tol
 
         told = for_seconds(seconds, ready, trial)
     connection.close()
-    return told._replace(spent=[item / batch for item in told.spent for _ in range(batch)])
+    return shared(told, batch)
 
 
 def server_make(place: str) -> None:
@@ -241,6 +246,7 @@ CONTESTANTS = [
     _optuna("Optuna, JournalFileBackend", "file", "journal"),
     _optuna("Optuna, RDBStorage, SQLite", "file", "sqlite"),
     Contestant("bare SQL, SQLite, 100 a transaction", "file", sqlite_make, partial(sqlite_work, batch=100)),
+    Contestant("thalweg, SQLite, by hand, 100 at once", "file", thalweg_make, partial(thalweg_by_hand, batch=100)),
     Contestant("thalweg, SQLite, the loop", "file", thalweg_make, thalweg_loop),
     Contestant("bare SQL, PostgreSQL", "server", server_make, server_work),
     Contestant("thalweg, PostgreSQL, by hand", "server", thalweg_make, thalweg_by_hand),

@@ -1,13 +1,13 @@
 """What remembering costs: thalweg's stores, Optuna's four, and bare SQL statements as the limit, in the same run.
 
-    python benchmarks/store.py [--repetitions 3] [--seconds 1.5] [--write]
+    python benchmarks/store.py [--repetitions 3] [--seconds 1.5] [--only reading | holding] [--write]
 
 A trial of a trivial 4-d objective with random search is asked for, evaluated and told, one at a time, by one process
 and by eight at once; thalweg's own loop, which takes rows in chunks, is in rows of its own. Contestants take turns; the
 table has the least CPU time and the best rate of all turns, since the machine may do other work beside, and the
-latencies of the best turn. Then a stored study is read by a fresh process. Needs benchmarks/requirements.txt; rows of
-PostgreSQL need a server (as the tests find one: $THALWEG_TEST_POSTGRES or an installed one), psycopg and
-psycopg2-binary.
+latencies of the best turn. Then a stored study is read by a fresh process, and what studies hold in memory is measured.
+Needs benchmarks/requirements.txt; rows of PostgreSQL need a server (as the tests find one: $THALWEG_TEST_POSTGRES or an
+installed one), psycopg and psycopg2-binary.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 import _contestants as them
 import thalweg as tw
 from _contestants import CONTESTANTS, Contestant
+from thalweg.core.stored_columns import Wanted
 
 FORK = multiprocessing.get_context("fork")  # so that eight processes need not import everything again
 MANY = 8
@@ -158,6 +159,12 @@ def read_thalweg(path: Path) -> Any:
     return study, len(study.session.history.final())
 
 
+def read_columns(path: Path) -> Any:
+    store = them.open_store(f"sqlite:///{path}")
+    columns, _ = store.columns(store.open("study").id, Wanted(tw.Space(them.SPACE), 1))
+    return (store, columns), len(columns)
+
+
 def read_records(path: Path) -> Any:
     store = them.open_store(f"sqlite:///{path}")
     trials, _ = store.since(store.open("study").id)
@@ -196,11 +203,13 @@ def reading(read: Callable[[Path], Any], path: Path, small: Path, count: int) ->
 def readings(folder: Path, repetitions: int) -> list[list[str]]:
     cases: list[tuple[str, Callable[[Path, int], None], Callable[[Path], Any], int]] = [
         ("thalweg, `tw.load`", fill_thalweg, read_thalweg, 10_000),
-        ("thalweg, the records alone", fill_thalweg, read_records, 10_000),
+        ("thalweg, the columns alone", fill_thalweg, read_columns, 10_000),
+        ("thalweg, a record for each trial", fill_thalweg, read_records, 10_000),
         ("Optuna, RDBStorage, SQLite", fill_optuna_sqlite, lambda path: read_optuna(path, "sqlite"), 10_000),
         ("Optuna, JournalFileBackend", fill_optuna_journal, lambda path: read_optuna(path, "journal"), 10_000),
         ("thalweg, `tw.load`", fill_thalweg, read_thalweg, 100_000),
-        ("thalweg, the records alone", fill_thalweg, read_records, 100_000),
+        ("thalweg, the columns alone", fill_thalweg, read_columns, 100_000),
+        ("thalweg, a record for each trial", fill_thalweg, read_records, 100_000),
     ]
     paths: dict[Any, Path] = {}
     for _, fill, _, count in cases:
@@ -220,6 +229,76 @@ def readings(folder: Path, repetitions: int) -> list[list[str]]:
          f"{cpu / first:.1f}" if count == cases[0][3] else ""]
         for (name, fill, _, count), (cpu, wall, held) in zip(cases, best, strict=True)
     ]  # fmt: skip
+
+
+# --- holding ----------------------------------------------------------------------------------------------------------
+
+
+def named(p: Any) -> dict[str, Any]:
+    """Ten named results: eight numbers, a count and a truth value."""
+    rest = {f"metric {i}": p["b"] * i for i in range(6)}
+    return {"loss": them.objective(p), "time": p["c"] * 2.0, "epochs": 7 + 0 * p["d"], "ok": p["d"] == p["d"], **rest}
+
+
+def by_hand(study: tw.Study, objective: Callable[[Any], Any], count: int) -> tw.Study:
+    for _ in range(count):
+        (trial,) = study.ask()
+        study.tell(trial, objective(trial.params))
+    return study
+
+
+def by_run(study: tw.Study, objective: Callable[[Any], Any], count: int, **keywords: Any) -> tw.Study:
+    study.run(objective, max_evals=count, progress=False, **keywords)
+    return study
+
+
+def by_columns(study: tw.Study, objective: Callable[[Any], Any], count: int) -> tw.Study:
+    return by_run(study, objective, count, vectorised=True)
+
+
+def holdings(folder: Path, count: int = 10_000) -> list[list[str]]:
+    """Bytes per trial that a process holds of a study, by how it works and what its objective gives."""
+    works = {"by hand": by_hand, "`run`": by_run, "`run`, columns": by_columns}
+    cases = [(how, where, f) for how in works for where in ("memory", "file") for f in (them.objective, named)]
+
+    def study_in(place: Path | str, f: Callable[[Any], Any]) -> tw.Study:
+        options = {} if place == "memory" else {"durability": "fast"}  # what a sync takes is of no account here
+        store = them.open_store(them.address_of(str(place)), **options)
+        objectives = ["loss"] if f is named else None
+        return tw.Study(them.SPACE, store=store, name="study", strategy="random", seed=1, objectives=objectives)
+
+    def body(work: Callable[[], Any], first: Callable[[], Any]) -> float:
+        import psutil
+
+        me, kept = psutil.Process(), [first()]
+        gc.collect()
+        before = me.memory_full_info().uss
+        kept.append(work())
+        gc.collect()
+        return (me.memory_full_info().uss - before) / count
+
+    def held(number: int, how: str, where: str, f: Callable[[Any], Any]) -> float:
+        small, place = (
+            folder / f"held {number} {name}.db" if where == "file" else where for name in ("small", "whole")
+        )
+        return body(lambda: works[how](study_in(place, f), f, count), lambda: works[how](study_in(small, f), f, SMALL))
+
+    def loaded(f: Callable[[Any], Any]) -> float:
+        places = [folder / f"loaded {f is named} {size}.db" for size in (SMALL, count)]
+        for place, size in zip(places, (SMALL, count), strict=True):
+            in_child(lambda place=place, size=size: by_run(study_in(place, f), f, size).close())
+        return body(
+            lambda: tw.load(f"sqlite:///{places[1]}", "study"), lambda: tw.load(f"sqlite:///{places[0]}", "study")
+        )
+
+    found = {case: in_child(lambda i=i, case=case: held(i, *case)) for i, case in enumerate(cases)}
+    rows = [
+        [f"{how}, {'in memory' if where == 'memory' else 'SQLite'}"]
+        + [f"{found[how, where, f]:.0f}" for f in (them.objective, named)]
+        for how in works
+        for where in ("memory", "file")
+    ]
+    return [*rows, ["`tw.load`", *(f"{in_child(lambda f=f: loaded(f)):.0f}" for f in (them.objective, named))]]
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -261,7 +340,13 @@ def rows_of(seen: dict[tuple[str, int], list[Turn]], processes: int) -> list[lis
     return rows
 
 
-def page(seen: dict[tuple[str, int], list[Turn]], read: list[list[str]], given: argparse.Namespace, notes: str) -> str:
+def page(
+    seen: dict[tuple[str, int], list[Turn]],
+    read: list[list[str]],
+    held: list[list[str]],
+    given: argparse.Namespace,
+    notes: str,
+) -> str:
     header = ["", "trials/s", "CPU ms", "wall ms", "p50 ms", "p99 ms", "longest ms"]
     ratio = ["CPU / thalweg's by hand", "errors"]
     return "\n".join(
@@ -270,9 +355,9 @@ def page(seen: dict[tuple[str, int], list[Turn]], read: list[list[str]], given: 
             "",
             "A trial of a trivial 4-d objective with random search is asked for, evaluated and told: the full protocol "
             "of each library. What is told is on the disk before the next trial begins (but for \"fast\", which a "
-            "power cut may undo, and what is in memory). \"By hand\": one trial at a time, `ask` and `tell`. \"The "
-            "loop\": `study.run`, which takes rows in chunks. Bare SQL is two transactions for a trial, one row each, "
-            "no protocol, nothing checked: the limit.",
+            "power cut may undo, and what is in memory). \"By hand\": one trial at a time, or 100 at once, `ask` and "
+            "`tell`. \"The loop\": `study.run`, which takes rows in chunks. Bare SQL is two transactions for a trial, "
+            "one row each, no protocol, nothing checked: the limit.",
             "",
             f"{given.repetitions} interleaved turns of {given.seconds:g} s each. CPU: the least of the turns, of the "
             "clients (not of the server); rate, wall time and latencies: those of the best turn. Compare rows of one "
@@ -292,14 +377,22 @@ def page(seen: dict[tuple[str, int], list[Turn]], read: list[list[str]], given: 
             "",
             "## Reading a stored study",
             "",
-            "By a process that has not seen it; the least of the turns. `tw.load` has everything ready to go on: "
-            "columns, index of points, the best; the records alone are what the store gives. Memory is what the "
+            "By a process that has not seen it; the least of the turns. `tw.load` has the study ready to go on: "
+            "columns and the best (the index of points is made when one is first proposed); the columns alone are what "
+            "the store gives it, and records are what it gives to others. Every crc is checked. Memory is what the "
             "process holds when it is done. Optuna was read at 10,000 trials only; nothing is said about more.",
             "",
             _timing.table(
                 ["", "trials", "CPU s", "wall s", "bytes held per trial", "bytes per trial in the file",
                  "CPU / `tw.load`"], read,
             ),
+            "",
+            "## Holding a study",
+            "",
+            "Bytes per trial that a process holds (10,000 trials of 4 floats): strategy, history, index of points and "
+            "store, whatever it keeps. The objective gives one value, or ten named ones.",
+            "",
+            _timing.table(["", "one value", "ten named values"], held),
             "",
             *([notes, ""] if notes else []),
             f"Measured on {_timing.where('apsw', 'psycopg', 'optuna', 'sqlalchemy')}. Reproduce with:",
@@ -333,6 +426,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each turn")
+    parser.add_argument("--only", choices=("reading", "holding"), help="print this table alone")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/store.md")
     given = parser.parse_args()
     import apsw  # noqa: F401 (everything is loaded before there are forks)
@@ -344,10 +438,15 @@ def main() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     began = time.perf_counter()
+    if given.only is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = readings(Path(folder), given.repetitions) if given.only == "reading" else holdings(Path(folder))
+            print(_timing.table([""] * len(rows[0]), rows))
+        return
     with tempfile.TemporaryDirectory() as folder, server_of() as (server, notes):
         seen = measured(Places(Path(folder), server), given.repetitions, given.seconds)
-        read = readings(Path(folder), given.repetitions)
-    _timing.publish("store.md", page(seen, read, given, notes), given.write)
+        read, held = readings(Path(folder), given.repetitions), holdings(Path(folder))
+    _timing.publish("store.md", page(seen, read, held, given, notes), given.write)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = time.perf_counter() - began
     print(f"{spent:.0f} s, {children.ru_utime + children.ru_stime:.0f} CPU-s", file=sys.stderr)

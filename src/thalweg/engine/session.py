@@ -326,7 +326,7 @@ class Session:
             outcomes.violations,
             outcomes.components,
             outcomes.errors,
-            started,
+            started if self.store.durable else None,
             np.full(k, min(chunk.attempt, 127)) if chunk.attempt > 1 else None,
             outcomes.worker,
         )
