@@ -43,8 +43,10 @@ class Scale:
         """From all values (n, m) and those of the front (f, m); first: how many values are no fruit of a search."""
         low = best.min(axis=0)
         middle = np.quantile(values[:first], 0.5, axis=0) - low
-        # what is known of the front may be one end of it; if that were its range, it would only grow step by step
-        width = np.maximum(np.ptp(best, axis=0), _SMALLEST * first / len(values) * middle)
+        # what is known of the front may be one end of it; if that were its range, it would only grow step by step, and
+        # a front of one point, a plateau's, would be all there is
+        trust = max(first / len(values), 2.0 / (1 + len(np.unique(best, axis=0))))
+        width = np.maximum(np.ptp(best, axis=0), _SMALLEST * min(trust, 1.0) * middle)
         size = np.maximum(np.abs(low), 1e-300)
         return cls(low, np.where(width > 1e-12 * size, width, np.where(middle > 0, middle, size)))
 

@@ -45,7 +45,7 @@ _TRIES = 6  # at children that are new
 _PARENTS = 30  # at most breed
 _BREEDS = 3  # evaluations per parameter before anything is bred
 _FIRST = (0.05, 0.02)  # what the models' proposals and children are thought to gain, until they did
-_LEAST = 0.1  # share of the proposals for either source
+_BRED, _MODELLED = 0.3, 0.1  # shares of the proposals, at least: children cost nothing, and go on where models fail
 _MEMORY = 0.93  # per proposal, of what a source's proposals gained
 
 
@@ -196,7 +196,7 @@ class ParetoBayesian(Strategy):
         if len(self.values) < _BREEDS * self.dimension or len(self.parents) < 4:
             return False
         share = float(self.gains[1] / max(self.gains.sum(), 1e-300))
-        return bool(self.rng.random() < min(max(share, _LEAST), 1.0 - _LEAST))
+        return bool(self.rng.random() < min(max(share, _BRED), 1.0 - _MODELLED))
 
     def _breed(self, parts: list[Floats], take: int) -> int:
         """Give `take` children of tournament winners; how many it were."""
@@ -269,6 +269,8 @@ class ParetoBayesian(Strategy):
         near = np.full(values.shape[1], 1.0 + MARGIN)
         if self.reference is not None:
             near = scale.shares(np.array(self.reference)[None] * self.problem.signs)[0]
+            if (scale.shares(self.values[self.members]) < near).all(axis=1).any():
+                return near
         if self.next_ticket % 2:
             return near
         far = np.quantile(values[: len(self.design)], 0.9, axis=0)
@@ -335,6 +337,8 @@ class ParetoBayesian(Strategy):
         elif known.ok.any():
             self.members = np.sort(known.best(5))
         pool = np.concatenate([self.parents, new[known.ok[new]]])
+        # one of those with equal values: on a plateau all parents would soon be the same
+        pool = pool[np.sort(np.unique(self.values[pool], axis=0, return_index=True)[1])]
         if len(pool):
             kept, self.ranks, self.room = crowded(self.values[pool], known.violations[pool], _PARENTS)
             self.parents = pool[kept]
