@@ -27,7 +27,7 @@ from thalweg.parts.strategies._evidence import COLUMNS, EVALUATIONS, FORMAT, TAB
 from thalweg.parts.strategies._plans import PLANS
 from thalweg.parts.strategies.auto import RULES, Facts
 
-from .courses import COURSES, TAG, Course, jobs, solver_of_plan
+from .courses import COURSES, MEASURED, TAG, Course, jobs, solver_of_plan
 from .environments import ROOT
 from .loading import load
 from .references import References
@@ -153,11 +153,15 @@ def rule_of(row: Row) -> str | None:
 
 @dataclass(frozen=True)
 class Sample:
-    """The runs of one class that the rules' plan has, and all plans that have them too. scores: (n,) of each."""
+    """The runs of one class that the rules' plan has, and all plans that have them too.
+
+    scores: (n,) of each. groups: (n,) the problem's number in `names`.
+    """
 
     rule: str
     scores: dict[str, np.ndarray]
     groups: np.ndarray
+    names: tuple[tuple[str, str, int], ...]
 
     @classmethod
     def of(cls, rows: list[Row]) -> Sample | None:
@@ -170,7 +174,7 @@ class Sample:
         plans = [plan for plan in PLANS if all(plan in row.scores for row in rows)]
         scores = {plan: np.array([row.scores[plan] for row in rows]) for plan in plans}
         ordered = dict(sorted(scores.items(), key=lambda item: -float(item[1].mean())))
-        return cls(rule, ordered, np.array([names.index(row.group) for row in rows]))
+        return cls(rule, ordered, np.array([names.index(row.group) for row in rows]), tuple(names))
 
     @property
     def problems(self) -> int:
@@ -232,6 +236,7 @@ def table_text(rows: list[Row]) -> str:
         lines.append("  " + json.dumps(row | decide(sample, held.get(of))))
     head = {
         "format": FORMAT,
+        "measured": MEASURED,
         "made_by": "python -m benchmarks.quality learn",
         "scores": "the share of targets reached, averaged over the logarithm of evaluations; the best plan first",
         "lead": "[ratio, low, high]: the best plan's score to the next best one's, 95 % interval over problems",

@@ -15,18 +15,16 @@ from thalweg.parts.strategies._evidence import TABLE
 from thalweg.parts.strategies._plans import PLANS
 
 REAL = ("pendulum", "pharmacokinetics", "epidemic")
-"""Of 5, 5 and 6 real columns, which need no further package."""
+"""Of 5, 5 and 6 real columns; they need no further package."""
 
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """Traces of two plans on three problems: after d evaluations one is at random search's level, the other better."""
-    from benchmarks.quality.practical import names_of
     from benchmarks.quality.references import References
 
     monkeypatch.setattr(running, "TRACES", tmp_path)
-    without = tuple(name for name in names_of("practical") if name not in REAL)
-    course = Course("practical", (), 50, ("gradients", "cmaes"), (0, 1), (2,), without)
+    course = Course("practical", (), 50, ("gradients", "cmaes"), (0, 1), (2,), REAL)
     table = References().table
     for job in [*jobs((course,), held=False), *jobs((course,), held=True)]:
         known = table[f"{job.task.problem}/1"]
@@ -98,11 +96,14 @@ def test_every_plan_of_the_courses_is_known_and_runs(course, tmp_path):
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 
+NAMES = tuple(("bbob", f"f{i:02d}", 5) for i in range(24))
+
+
 def sample(rule=0.2, other=0.3, problems=24, spread=0.0):
     rng = np.random.default_rng(3)
     scores = {"de": other + spread * rng.normal(size=problems), "gradients": np.full(problems, rule)}
     ordered = dict(sorted(scores.items(), key=lambda item: -item[1].mean()))
-    return Sample("gradients", ordered, np.arange(problems))
+    return Sample("gradients", ordered, np.arange(problems), NAMES[:problems])
 
 
 def test_a_plan_is_changed_where_training_is_sure_and_held_out_runs_agree():
@@ -118,7 +119,7 @@ def test_a_plan_is_changed_where_training_is_sure_and_held_out_runs_agree():
         (sample(problems=7), sample()),  # too few problems
         (sample(), sample(rule=0.31)),  # not kept on held-out runs
         (sample(), None),  # nothing held out
-        (sample(), Sample("gradients", {"gradients": np.full(24, 0.2)}, np.arange(24))),  # not run there
+        (sample(), Sample("gradients", {"gradients": np.full(24, 0.2)}, np.arange(24), NAMES)),  # not run there
     ],
 )
 def test_the_rule_stands_without_proof(training, held):

@@ -178,7 +178,10 @@ def test_the_measured_winner_is_taken_and_cited(shown):
     assert auto.plan[2]["costs"][0] > 0 == auto.plan[2]["costs"][1]
     said = auto.explain()
     assert "lq_cmaes was better than gradients" in said
-    assert "on 24 problems with 3 to 7 real columns at about 20 evaluations a column, lq_cmaes had .147 of the targets" in said
+    assert (
+        "on 24 problems with 3 to 7 real columns at about 20 evaluations a column, lq_cmaes had .147 of the targets"
+        in said
+    )
     assert "the next best, gradients (quadratic models or gradients, then CMA-ES too), .139 (1.06 times as much" in said
 
 

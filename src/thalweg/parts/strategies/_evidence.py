@@ -117,7 +117,9 @@ class Evidence:
         """In one sentence."""
         names = list(self.scores)
         first = _share(self.scores[names[0]])
-        text = f"on {self.of.words(self.problems)}, {titled(names[0])} had {first} of the targets, averaged over the run"
+        text = (
+            f"on {self.of.words(self.problems)}, {titled(names[0])} had {first} of the targets, averaged over the run"
+        )
         if self.lead is not None:
             ratio, low, high = self.lead
             text += (

@@ -93,6 +93,11 @@ PLANS: dict[str, Named] = {
         "a Gaussian process, then quadratic models and gradients too",
         lambda size: [_GAUSSIAN_S, _quadratic_s(size), _lq_s(size), 0.0],
     ),
+    "gradients_model": Named(
+        hybrid([_GRADIENTS, one("bayesian"), _NEAR, one("cmaes")], [0, 5, 50, 50], [True, True, False, False]),
+        "quadratic models or gradients, with a Gaussian process from 5 evaluations a column on",
+        lambda size: [_quadratic_s(size), _GAUSSIAN_S, _lq_s(size), 0.0],
+    ),
     "quadratic": _led("quadratic", _quadratic_s),
     "lq_cmaes": _led("lq_cmaes", _lq_s),
     "quasi_newton": Named(one("quasi_newton")),
