@@ -262,7 +262,8 @@ class ParetoBayesian(Strategy):
         """(m,) what the objectives cannot fall below, for the near reference point; the far one doubts it."""
         if self.problem.noisy or not self.next_ticket % 2:
             return None
-        return np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
+        low = np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
+        return np.asarray(low, dtype=np.float64)
 
     def _reference(self, scale: Scale, values: Floats) -> Floats:
         """(m,) what is to be gained ends here, in squeezed shares."""
