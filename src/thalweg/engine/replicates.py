@@ -290,6 +290,11 @@ class Replicates:
 
     def merits(self, numbers: Ints) -> Floats:
         """(k,) `value` of trials' points."""
+        if not self._first:
+            values, bad = self.history.values[numbers, 0], self.history.statuses[numbers] != Status.DONE
+            if self.history.constrained:
+                bad |= self.history.violations[numbers] > 0
+            return np.where(bad, np.inf, values)
         answer = self.answers(np.full(len(numbers), -1), np.empty((len(numbers), 0)), numbers)
         bad = answer.statuses != Status.DONE
         if answer.violations is not None:

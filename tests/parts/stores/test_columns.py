@@ -4,6 +4,7 @@ import random
 import sqlite3
 import tracemalloc
 import warnings
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from thalweg.core.parameter import Float, Integer
 from thalweg.core.space import Space
 from thalweg.core.stored_columns import Wanted, columns_of
 from thalweg.parts.stores import _columns
-from thalweg.parts.stores._rows import trials_of
+from thalweg.parts.stores._rows import place, trials_of
 from thalweg.parts.stores.sqlite import SQLiteStore
 from thalweg.testing.store_base import finishing_of, opening_of, plain, same_columns
 
@@ -170,3 +171,16 @@ def test_no_flipped_bit_of_a_row_is_taken_for_a_result(tmp_path, whole):
         assert found.reals.tobytes() == want.reals[found.numbers].tobytes()
         assert found.values.tobytes() == want.values[found.numbers].tobytes()
     assert noticed > 10
+
+
+def test_texts_with_line_breaks_are_read_too():
+    """Nobody writes them; they are JSON all the same."""
+    texts = [b'{"params":\n{"x":%f},"ticket":1}' % 0.5, b'{"params":{"x":0.25},"ticket":2}\n\n']
+    result = b'{"values":[1.5]}'
+    space = Space({"x": Float(0.0, 1.0)})
+    rows = [
+        (number, 2, text, crc32(text, place(1, number)), result, crc32(result, place(1, number, 2)), 1, None)
+        for number, text in enumerate(texts)
+    ]
+    found = _columns.columns_of(1, rows, Wanted(space, 1), lambda *what: pytest.fail(str(what)))
+    assert found.reals.tolist() == [[0.5], [0.25]] and found.tickets.tolist() == [1, 2]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
+from struct import pack
 from typing import Any
 from zlib import crc32
 
@@ -70,7 +71,7 @@ class _Reader:
                 return False
             reals, opened = self._openings.read(openings)
             ended = self._results.read(results)
-        except (TypeError, ValueError, OverflowError, msgspec.ValidationError):  # NULL, or a text for a number
+        except (TypeError, ValueError, OverflowError, msgspec.DecodeError):  # NULL, or a text for a number
             return False
         if reals is None:
             return False
@@ -119,7 +120,7 @@ class _Openings:
         """((k, D) reals, or None where a label is no value to the bit; columns by name)."""
         if self._space.conditional:
             return None, {}
-        items, names = self._decode(b"[" + b",".join(texts) + b"]")
+        items, names = self._decode(texts)
         columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in names}
         columns["ticket"] = np.fromiter([item.ticket for item in items], np.int64, len(items))
         return self._reals(items), columns
@@ -130,7 +131,7 @@ class _Openings:
         rows = map(msgspec.structs.astuple, [item.params for item in items])
         blocks, k = self._space.blocks, len(items)
         if len(self._numbers) == len(blocks):
-            reals = np.fromiter(chain.from_iterable(rows), np.float64, k * len(blocks)).reshape(k, len(blocks))
+            reals = _floats(chain.from_iterable(rows), k * len(blocks)).reshape(k, len(blocks))
             numbers = reals = reals + 0.0  # no negative zeros
         else:
             labels = list(zip(*rows, strict=True))
@@ -166,20 +167,22 @@ class _Results:
 
     def read(self, texts: Sequence[bytes]) -> dict[str, Any]:
         """The columns of k results, by name; values: (k, m)."""
-        text = b"[" + b",".join(texts) + b"]"
-        items, names = self._decode(text)
+        items, names = self._decode(texts)
         k = len(items)
-        values = np.fromiter(chain.from_iterable([item.values for item in items]), np.float64, k * self._width)
+        if self._width == 1:
+            values = _floats([item.values[0] for item in items], k)
+        else:
+            values = _floats(chain.from_iterable([item.values for item in items]), k * self._width)
         columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in names}
         if "violation" in columns:
-            columns["violation"] = np.fromiter(columns["violation"], np.float64, k)
+            columns["violation"] = _floats(columns["violation"], k)
         if "components" in columns:
             found = [item or None for item in columns["components"]]
-            columns["components"] = [plain.decode(item) for item in found] if b'"~"' in text else found
+            columns["components"] = [plain.decode(item) for item in found] if b'"~"' in b"".join(texts) else found
         return columns | {
             "values": values.reshape(k, self._width),
-            "seconds": np.fromiter([item.seconds for item in items], np.float64, k),
-            "started": np.fromiter([item.started_unixtime for item in items], np.float64, k),
+            "seconds": _floats([item.seconds for item in items], k),
+            "started": _floats([item.started_unixtime for item in items], k),
         }
 
 
@@ -191,26 +194,37 @@ class _Decoder:
 
         def decoder(fields: list[Any], forbid: bool) -> Callable[[bytes], list[Any]]:
             kind: Any = msgspec.defstruct("Row", fields, gc=False, forbid_unknown_fields=forbid)
-            return msgspec.json.Decoder(list[kind], strict=strict).decode
+            return msgspec.json.Decoder(kind, strict=strict).decode_lines
 
         self._few, self._all = decoder(few, True), decoder([*few, *more], False)
         self._names = [field[0] for field in more]
         self._short = True
 
-    def __call__(self, text: bytes) -> tuple[list[Any], list[str]]:
+    def __call__(self, texts: Sequence[bytes]) -> tuple[list[Any], list[str]]:
         """(the structs, the names that they have beyond the few).
 
         Raises:
-            msgspec.ValidationError: a field has another type.
+            msgspec.DecodeError: a field has another type.  ValueError: a text is none, or more than one.
         """
         import msgspec
 
+        text = b"\n".join(texts)
+        items: list[Any] = []
         if self._short:
             try:
-                return self._few(text), []
+                items = self._few(text)
             except msgspec.ValidationError:
                 self._short = False  # what one block has, the next ones mostly have too
-        return self._all(text), self._names
+        if not self._short:
+            items = self._all(text)
+        if len(items) != len(texts):
+            raise ValueError(f"{len(texts)} texts are {len(items)} structs")
+        return items, [] if self._short else self._names
+
+
+def _floats(items: Iterable[float], count: int) -> Floats:
+    """So many floats as an array; in half the time that NumPy's own ways take."""
+    return np.frombuffer(pack(f"{count}d", *items))
 
 
 def _is_number(parameter: Any) -> bool:
