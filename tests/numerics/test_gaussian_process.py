@@ -174,8 +174,13 @@ def test_covariances_are_the_dense_ones():
     x, _, posterior = made()
     a, b = np.random.default_rng(2).random((2, 5, 3))
     _, covariance = dense_posterior(x, posterior, np.concatenate([a, b]))
-    np.testing.assert_allclose(posterior.covariance(a, b), covariance[:5, 5:], atol=1e-10)
-    np.testing.assert_allclose(np.diagonal(posterior.covariance(a, a)), posterior.predict(a)[1], atol=1e-10)
+    mean, variance, other, between = posterior.between(a, b)
+    np.testing.assert_allclose(between, covariance[:5, 5:], atol=1e-10)
+    np.testing.assert_allclose(np.diagonal(posterior.between(a, a)[3]), posterior.predict(a)[1], atol=1e-10)
+    np.testing.assert_allclose([mean, variance], posterior.predict(a), atol=1e-12)
+    np.testing.assert_allclose(other, posterior.predict(b)[0], atol=1e-12)
+    for found, expected in zip(posterior.mean_with_gradients(a), posterior.predict_with_gradients(a)[::2], strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_what_belongs_to_each_point_alone():

@@ -95,9 +95,10 @@ def knowledge_gradient(mean: Floats, variance: Floats, noise: float, between: Fl
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     sd = np.sqrt(variance + noise)
     change, own = between / sd[:, None], variance / sd
-    expected = np.zeros_like(mean)
+    expected, moved = np.zeros_like(mean), np.empty_like(change)
     for node, weight in zip(nodes.tolist(), (weights / weights.sum()).tolist(), strict=True):
-        lowest = (others + node * change).min(axis=1)
-        expected += weight * np.minimum(lowest, mean + node * own)
+        np.multiply(change, node, out=moved)
+        moved += others
+        expected += weight * np.minimum(moved.min(axis=1), mean + node * own)
     now = np.minimum(mean, others.min())
     return np.asarray(np.maximum(now - expected, 0.0))

@@ -220,15 +220,27 @@ class Posterior:
         variance = np.maximum(1.0 + rugged - np.einsum("ij,ij->j", v, v), 1e-12)
         return self.mean + k @ self.alpha, self.scale * variance
 
-    def covariance(self, a: Floats, b: Floats) -> Floats:
-        """(m, k) covariances of the noiseless function between features a (m, F) and b (k, F)."""
-        za, zb = a * self.inverse_lengths, b * self.inverse_lengths
-        left = solve_lower(self.factor, matern52(distances(za, self.z))[0].T)
-        right = solve_lower(self.factor, matern52(distances(zb, self.z))[0].T)
-        between = matern52(distances(za, zb))[0]
-        between -= left.T @ right
-        between *= self.scale
-        return between
+    def between(self, a: Floats, b: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """(means (m,), variances (m,) at features a (m, F), means (k,) at b (k, F), covariances (m, k) between them) of
+        the noiseless function.
+        """
+        z = np.concatenate([a, b]) * self.inverse_lengths
+        known, _ = matern52(distances(z, self.z))
+        both = solve_lower(self.factor, known.T)
+        m = len(a)
+        left, right = both[:, :m], both[:, m:]
+        covariance, _ = matern52(distances(z[:m], z[m:]))
+        covariance -= left.T @ right
+        covariance *= self.scale
+        variance = self.scale * np.maximum(1.0 - np.einsum("ij,ij->j", left, left), 1e-12)
+        mean = self.mean + known @ self.alpha
+        return mean[:m], variance, mean[m:], covariance
+
+    def mean_with_gradients(self, x: Floats) -> tuple[Floats, Floats]:
+        """(mean (m,), d mean / dx (m, F)) at x (m, F)."""
+        z = x * self.inverse_lengths
+        k, c = matern52(distances(z, self.z))
+        return self.mean + k @ self.alpha, self._pull(c * self.alpha, z)
 
     def predict_with_gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """(mean (m,), variance (m,), d mean / dx (m, F), d variance / dx (m, F)) at x (m, F)."""

@@ -50,10 +50,8 @@ def most_gain(
         chance = surrogate.chance(x)[0]
         fine = known > np.log(0.5)
         others = others[fine] if fine.any() else others
-    mean, variance = posterior.predict(x)
-    noise = posterior.scale * posterior.nugget
-    means = posterior.predict(others)[0]
-    gain = knowledge_gradient(mean, variance, noise, posterior.covariance(x, others), means)
+    mean, variance, means, between = posterior.between(x, others)
+    gain = knowledge_gradient(mean, variance, posterior.scale * posterior.nugget, between, means)
     gain *= np.exp(chance)
     if met.on:
         gain[met.contains(candidates)] = 0.0
@@ -72,7 +70,7 @@ def lowest(search: Search, posterior: Posterior, starts: Floats, rng: np.random.
         def function(x: Floats, rows: Ints) -> tuple[Floats, Floats]:
             features = given[rows]
             features[:, smooth] = x
-            mean, _, slope, _ = posterior.predict_with_gradients(features)
+            mean, slope = posterior.mean_with_gradients(features)
             return mean, slope[:, smooth]
 
         edge = np.full(len(smooth), 0.5)
