@@ -32,6 +32,14 @@ def test_a_quadratic_is_solved_once_it_is_determined(d):
     assert found.min() < 1e-8
 
 
+@pytest.mark.parametrize(("d", "condition", "most"), [(2, 1.0, 20), (2, 30.0, 20), (5, 1.0, 36), (5, 30.0, 80)])
+def test_a_model_that_has_proven_itself_is_not_mended(d, condition, most):
+    # 14, 8, 30 and 44; with a better set at every scale 25, 30, 45 and 113
+    weights = condition ** np.linspace(0, 1, d)
+    _, found = run(Quadratic(restarts=False), cube(d), lambda u: ((u - 0.37) ** 2 * weights).sum(axis=1), 400, batch=1)
+    assert len(found) <= most and found.min() < 1e-15
+
+
 def test_a_curved_valley_is_followed_to_its_end():
     _, found = run(Quadratic(), cube(4), rosenbrock, 240, batch=1)
     assert found.min() < 1e-6

@@ -1,7 +1,8 @@
 """The interpolation set of a quadratic trust region: which points the model is made of, and in which coordinates.
 
 M. J. D. Powell: The BOBYQA algorithm for bound constrained optimization without derivatives, report DAMTP 2009/NA06,
-Cambridge (2009).
+Cambridge (2009); The NEWUOA software for unconstrained optimization without derivatives, in: Large-Scale Nonlinear
+Optimization, Springer (2006) 255-297, doi:10.1007/0-387-30065-1_16.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ...numerics.quadratic_model import Interpolation, extreme_step
 SAME = 1e-12
 """Of the box: points nearer to each other are one."""
 _GEO = (0.1, 0.5)
+_PROVEN = 0.125  # of what a step of length rho changes where the model bends least
 
 
 class Region(Strategy):
@@ -24,7 +26,8 @@ class Region(Strategy):
 
     points, heights: the set, (m, D) and (m,).  size: the most points.  columns: (d,) those that vary.
     axes, into: (d, d) the model's coordinates z, step = axes @ z, and back.  turned: whether they are not the box's.
-    delta, rho: the radius, and the least one for now.  violating: no point satisfies the constraints.
+    delta, rho: the radius, and the least one for now.  error: how far the last step's value was from what the model had
+    promised (inf: no step yet).  violating: no point satisfies the constraints.
     """
 
     points: Floats
@@ -37,6 +40,7 @@ class Region(Strategy):
     turned: int
     delta: float
     rho: float
+    error: float
     violating: bool
 
     def _height(self, merit: float) -> float:
@@ -97,6 +101,12 @@ class Region(Strategy):
         """(m,) from the best point of the set."""
         steps = self._inner(self.points - self.points[int(np.argmin(self.heights))])
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", steps, steps)))
+
+    def _proven(self) -> bool:
+        """Whether the last step came out so much as promised that at this scale the model needs no better set (Powell
+        2006, box 14, which asks it of the last three).
+        """
+        return self.error < _PROVEN * float(np.linalg.eigvalsh(self.hessian)[0]) * self.rho**2
 
     def _geometry_point(self, target: int) -> Floats:
         """(D,) near the best point, where a point's Lagrange function is great (Powell 2009, section 5)."""
