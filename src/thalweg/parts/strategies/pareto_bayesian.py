@@ -262,14 +262,14 @@ class ParetoBayesian(Strategy):
         """(m,) what the objectives cannot fall below, for the near reference point; the far one doubts it."""
         if self.problem.noisy or not self.next_ticket % 2:
             return None
-        low = np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
-        return np.asarray(low, dtype=np.float64)
+        return np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
 
     def _reference(self, scale: Scale, values: Floats) -> Floats:
         """(m,) what is to be gained ends here, in squeezed shares."""
         near = np.full(values.shape[1], 1.0 + MARGIN)
         if self.reference is not None:
-            near = scale.shares(np.array(self.reference)[None] * self.problem.signs)[0]
+            told = scale.shares(np.array(self.reference)[None] * self.problem.signs)
+            near = np.asarray(told[0], dtype=np.float64)
             if (scale.shares(self.values[self.members]) < near).all(axis=1).any():
                 return near
         if self.next_ticket % 2:
