@@ -41,12 +41,16 @@ def test_it_finds_better_settings_in_small_steps(seed):
 
 
 def test_windows_of_the_settings_in_use_lie_in_between():
-    service = Formula(lambda settings: 0.01 * (1.0 if settings["a"] == 50 else 1.005), a=50, b=4.0)
-    tuner = tuned(service, slices=1)
-    asyncio.run(tuner.run(60))
-    trying = [settings != {"a": 50, "b": 4.0} for settings in service.measured]
-    assert 3 <= sum(trying) <= 20
-    assert not any(one and next_one for one, next_one in pairwise(trying))
+    counts = []
+    for seed in range(5):
+        service = Formula(lambda settings: 0.01 * (1.0 if settings["a"] == 50 else 1.005), seed, a=50, b=4.0)
+        tuner = tuned(service, slices=1, seed=seed)
+        asyncio.run(tuner.run(60))
+        trying = [settings != {"a": 50, "b": 4.0} for settings in service.measured]
+        counts.append(sum(trying))
+        if not tuner.tally.adopted:
+            assert not any(one and next_one for one, next_one in pairwise(trying))
+    assert 3 <= np.median(counts) <= 20
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,6 +11,10 @@ from statistics import median
 
 FLOOR, GUESS = 0.01, 0.05
 """Spreads are never taken for less than FLOOR, and for GUESS while too little is known (of logarithms: 1 %, 5 %)."""
+LARGE = 0.4
+"""A change of a log metric (half as much again, a third less) for which one value is enough; smaller ones need two."""
+_ONCE = 0.75
+"""The share of the alarm that one value can raise."""
 _KNOWN, _KEPT = 6, 200
 _MADE_NORMAL = 1.4826 / math.sqrt(2.0)  # median |difference of neighbours| -> standard deviation
 
@@ -39,7 +43,11 @@ class Drift:
     def hear(self, value: float) -> float:
         """Gives 0.0, or by how much the level has changed, at the moment when that is sure."""
         if self._values:
-            off = (value - self.level) / self.spread
+            change = value - self.level
+            # the level is itself a median of few values
+            off = change / (self.spread * math.sqrt(1.0 + math.pi / (2.0 * len(self._values))))
+            if abs(change) < LARGE:
+                off = max(-_ONCE * self._alarm, min(off, _ONCE * self._alarm))
             self._up = max(0.0, self._up + off - self._slack)
             self._down = max(0.0, self._down - off - self._slack)
             if max(self._up, self._down) > self._alarm:
@@ -48,6 +56,8 @@ class Drift:
         self._values = [*self._values[1 - _KEPT :], value]
         return 0.0
 
-    def reset(self) -> None:
-        """Learn a new level; the spread is remembered."""
+    def reset(self, anew: bool = False) -> None:
+        """Learn a new level; the spread is remembered, or learnt `anew` too."""
         self._values, self._up, self._down = [], 0.0, 0.0
+        if anew:
+            self._steps = []

@@ -13,18 +13,22 @@ from .window import Window
 class Guard:
     """tail: p99 may be this many times that of the settings in use.  error_rate: failures may be this share of the
     requests (or twice that of the settings in use).  memory_percent: of the machine.  n_min: requests without which a
-    window says nothing.
+    window says nothing.  budget: the share of windows that may end in a roll-back; where it is spent, what is tried
+    must look safer.
     """
 
     tail: float = 1.5
     error_rate: float = 0.01
     memory_percent: float = 90.0
     n_min: int = 100
+    budget: float = 0.05
 
     def __post_init__(self) -> None:
-        if not (self.tail > 1 and 0 <= self.error_rate < 1 and 0 < self.memory_percent <= 100 and self.n_min >= 1):
+        shares = 0 <= self.error_rate < 1 and 0 <= self.budget <= 1
+        if not (self.tail > 1 and shares and 0 < self.memory_percent <= 100 and self.n_min >= 1):
             raise ProblemError(
-                f"guard: tail > 1, 0 <= error_rate < 1, 0 < memory_percent <= 100 and n_min >= 1 are needed, got {self}"
+                "guard: tail > 1, 0 <= error_rate < 1, 0 < memory_percent <= 100, n_min >= 1 and 0 <= budget <= 1 are "
+                f"needed, got {self}"
             )
 
     def enough(self, window: Window) -> bool:

@@ -23,7 +23,7 @@ from ...core.batch import Floats
 from ...core.errors import OutOfOrder, ProblemError
 from ...core.store import Store
 from .audit import Audit
-from .drift import Drift
+from .drift import LARGE, Drift
 from .guard import Guard
 from .knob import Knob
 from .panel import Panel
@@ -35,8 +35,14 @@ RESTS = (1, 1, 2, 4, 8, 16)
 """Windows of rest after the first, second, ... failure in a row."""
 PAUSES = {"instant": 0, "reload": 10, "restart": 50}
 """Windows between two changes of knobs of a cost class."""
-HASTE = 0.4
-"""A change of the log metric (half as much again, a third less) after which candidates are tried without A windows."""
+CLIFF = 0.4
+"""What is worse than the settings in use by more than this (of a log metric) is learnt as so much worse: how deep a
+cliff is says nothing about the ground before it."""
+CAUTION, SPENT, CALM = -0.5, 0.5, 1.5
+"""Standard errors added to what the model thinks of p99: usually; where the guard's budget of roll-backs is spent; and
+where, besides, there is no haste."""
+FIRST = 20
+"""Windows after which the budget counts: one roll-back among fewer is no share."""
 STUCK = 50
 """Windows for which a knob that could not be turned is left alone."""
 _TABOO, _AGES = 20, 10**9
@@ -109,6 +115,8 @@ class LiveTuner:
         self._current: dict[str, Any] = {}
         self._centre: Floats = np.empty(0)
         self._usual: Window | None = None
+        self._latest: Window | None = None
+        self._trouble = 0.0
         self._level = self._offset = self._tail_offset = 0.0
         self._held = self._recovering = self._wary = self._escaping = False
         self._trial: Trial | None = None
@@ -231,6 +239,7 @@ class LiveTuner:
             if candidate and (breach := self.guard.breach(part, self._usual)):
                 return Window.joined(parts), breach
         whole = Window.joined(parts)
+        self._latest = parts[-1]
         return whole, self.guard.breach(whole, self._usual)
 
     async def _slice(self) -> Window | None:
@@ -261,10 +270,15 @@ class LiveTuner:
         if wary and value - self._drift.level > 3.0 * self._drift.spread:
             return  # what was rolled back left a queue behind; if that is not it, the next window says so
         if self._recovering:
+            if self._latest is not None and self.guard.enough(self._latest):
+                window = self._latest  # the queue may have been worked off inside the window
+                value = log_of(self._metric(window))
             self._recovered(value, window)
         change = self._drift.hear(value)
         if change:
             await self._drifted(change, value)
+            if self._latest is not None and self.guard.enough(self._latest):
+                window = self._latest  # the change may lie inside the window: its end shows what it is like now
         elif self._trial is not None:
             self._trial.after(value)
             self._trial.turn = "B"
@@ -273,12 +287,15 @@ class LiveTuner:
         self._usual, self._level = window, value
 
     def _recovered(self, value: float, window: Window) -> None:
-        """What was adopted in haste worked off a queue at first: only now it shows what it can do. What was measured
-        while the queue was there says little."""
+        """What was adopted in haste worked off a queue at first: only now it shows what it can do. Of what was measured
+        while the queue was there only the failures say something."""
         usual, self._recovering = self._usual, False
         self._offset += value - self._level
         self._tail_offset += 0.0 if usual is None else log_of(window.p99) - log_of(usual.p99)
-        self._region.forget()
+        if window.error_rate <= self.guard.error_rate:
+            self._escaping = False
+            tail = self._tail_offset + CLIFF + math.log(self.guard.tail)
+            self._region.rebase(self._trouble, self._offset + CLIFF, tail)
         self._region.learn(self._centre, self._offset, self._tail_offset)
 
     def _hold(self, reason: str) -> None:
@@ -294,16 +311,19 @@ class LiveTuner:
         if self._trial is not None:
             self._learn(self._trial)
             self._trial = None
-        urgent = abs(change) > HASTE
+        urgent = abs(change) > LARGE
         self._audit.note("drift", change=change, urgent=urgent, window=self.tally.windows)
         self._renew(urgent)
-        self._patience, self._escaping = 2 * len(self.knobs) + 2, urgent
+        self._patience, self._escaping = 2 * len(self.knobs) + 2, urgent and change > 0
         self._drift.hear(value)
 
     def _renew(self, urgent: bool) -> None:
         """What is known is old."""
-        self._region.widen(drifted=True)
-        self._drift.reset()
+        self._region.drifted(urgent)
+        if urgent:
+            self._trouble = self._offset
+            self._region.learn(self._centre, self._offset, self._tail_offset)
+        self._drift.reset(anew=urgent)
         self._recovering = False
         self._urgent, self._failures, self._rest = urgent, 0, 0 if urgent else 1
 
@@ -338,7 +358,8 @@ class LiveTuner:
 
     def _learn(self, trial: Trial) -> None:
         if trial.gains:
-            self._region.learn(trial.point, self._offset - trial.gain, self._tail_offset - trial.tail)
+            worse, tail = min(-trial.gain, CLIFF), min(-trial.tail, CLIFF + math.log(self.guard.tail))
+            self._region.learn(trial.point, self._offset + worse, self._tail_offset + tail)
 
     def _adopt(self, trial: Trial, window: Window) -> None:
         self._learn(trial)
@@ -349,8 +370,7 @@ class LiveTuner:
         self._usual, self._level = window, value
         # in haste: some failures after a success say that the worst is over
         self._failures, self._rest, self._patience = 0, 1, 2 * len(self.knobs)
-        self._recovering = self._urgent and trial.gain > HASTE
-        self._escaping = False
+        self._recovering = self._escaping and not self._overloaded()
         self._region.widen()
         self._drift.reset()
         if not self._recovering:
@@ -358,6 +378,10 @@ class LiveTuner:
             self._rest = 0 if self._urgent else 1
         self.tally.adopted += 1
         self._report("adopted", trial, window, "")
+
+    def _overloaded(self) -> bool:
+        """Whether the last slice still refuses requests."""
+        return self._latest is not None and self._latest.error_rate > self.guard.error_rate
 
     async def _end(self, event: str, why: str, window: Window | None = None) -> None:
         """The candidate is taken back, at once."""
@@ -375,6 +399,8 @@ class LiveTuner:
             self._region.shrink()
         if not self._urgent:
             self._rest = RESTS[min(self._failures, len(RESTS)) - 1]
+        elif event == "rolled back" and not self._escaping:
+            self._rest = 1  # it left a queue behind, which the next candidate must not be blamed for
         self._report(event, trial, window, why)
 
     def _report(self, event: str, trial: Trial, window: Window | None, why: str) -> None:
@@ -394,7 +420,10 @@ class LiveTuner:
             return
         self._held = False
         limit = self._tail_offset + math.log(self.guard.tail)
-        point = self._region.propose(self._centre, self._turnable(), limit)
+        allowed = self.guard.budget * max(self.tally.windows + 1, FIRST)
+        spent = not self._escaping and self.tally.rolled_back + 1 > allowed
+        caution = CAUTION if not spent else SPENT if self._urgent else CALM
+        point = self._region.propose(self._centre, self._turnable(), limit, caution)
         if point is None:
             self._rest = RESTS[-1]
             self._region.radius = SMALLEST

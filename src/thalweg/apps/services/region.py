@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ LENGTHSCALE, NOISE = 0.35, 0.02
 AGED = 30.0
 """How much noisier a change of the service makes what was seen before it."""
 KEPT = 120
+SCALE = 0.15
+"""The least standard deviation of the model's prior, of log metrics: two measurements that agree do not settle it."""
 SMALLEST, USUAL, LARGEST = 0.05, 0.15, 0.25
 _RANDOM = 48
 
@@ -50,12 +52,15 @@ class Region:
         self._refused: dict[bytes, int] = {}
         self.radius, self.era = USUAL, 0
 
-    def widen(self, drifted: bool = False) -> None:
-        """After a success; after a change of the service, which makes all that is known old."""
-        self.radius = LARGEST if drifted else min(LARGEST, 1.5 * self.radius)
-        if drifted:
-            self.forget()
-            self._refused.clear()
+    def widen(self) -> None:
+        """After a success."""
+        self.radius = min(LARGEST, 1.5 * self.radius)
+
+    def drifted(self, far: bool) -> None:
+        """After a change of the service, which makes all that is known old; after one that went `far`, worthless."""
+        self.radius = LARGEST if far else max(USUAL, self.radius)
+        self.forget(far)
+        self._refused.clear()
 
     def shrink(self) -> None:
         """After a failure."""
@@ -69,21 +74,35 @@ class Region:
         """A measurement at `point` (D,)."""
         self._seen = [*self._seen[1 - KEPT :], Seen(np.array(point), value, tail, self.era)]
 
-    def forget(self) -> None:
-        """What is known becomes old."""
+    def forget(self, wholly: bool = False) -> None:
+        """What is known becomes old, or nothing is known any more."""
         self.era += 1
+        if wholly:
+            self._seen = []
 
-    def propose(self, centre: Floats, turnable: Sequence[int], tail_limit: float) -> Floats | None:
+    def rebase(self, trouble: float, value: float, tail: float) -> None:
+        """After the way out of an overload, in which the log metric was `trouble`: what did not lead out of it is kept,
+        as bad as `value` and `tail` at most; how good the rest is was hidden by the queue."""
+        failed = [item for item in self._seen if item.era == self.era and item.value > trouble - 0.1]
+        self._seen = [replace(item, value=min(item.value, value), tail=min(item.tail, tail)) for item in failed]
+
+    def propose(
+        self, centre: Floats, turnable: Sequence[int], tail_limit: float, caution: float = -1.0
+    ) -> Floats | None:
         """A point near `centre` (D,) that moves some of the coordinates `turnable`; None: nothing is worth a try.
 
-        tail_limit: log p99 above which a point is not safe, as values are.
+        tail_limit: log p99 above which a point is not safe, as values are.  caution: standard errors that are added to
+        what the model thinks of it.
         """
         self._refused = {key: left - 1 for key, left in self._refused.items() if left > 1}
         points = self._candidates(centre, turnable)
         if not len(points):
             return None
-        values, errors, tails = self._predict(points)
-        safe = tails <= tail_limit
+        values, errors, tails, tail_errors = self._predict(points)
+        bound = tails + caution * tail_errors
+        safe = bound <= tail_limit
+        if not safe.any():  # what comes nearest, of what may be safe at all
+            safe = (bound <= np.quantile(bound, 0.1)) & (tails - tail_errors <= tail_limit)
         if not safe.any():
             return None
         points, values, errors = points[safe], values[safe], errors[safe]
@@ -119,19 +138,22 @@ class Region:
                     rows.append(row)
         return np.array(rows).reshape(-1, len(centre))
 
-    def _predict(self, points: Floats) -> tuple[Floats, Floats, Floats]:
-        """(value, its standard deviation, the least log p99 that is likely) at points (k, D)."""
+    def _predict(self, points: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """(value, its standard deviation, log p99, its standard deviation) at points (k, D)."""
         if len(self._seen) < 2:
-            return np.zeros(len(points)), np.full(len(points), 0.1), np.full(len(points), -np.inf)
+            nothing = np.zeros(len(points))
+            return nothing, nothing + 0.1, nothing - np.inf, nothing
         x = np.array([item.point for item in self._seen])
         weights = np.array([AGED ** (self.era - item.era) for item in self._seen])
         theta = np.log([LENGTHSCALE] * x.shape[1] + [NOISE])
         groups = np.arange(x.shape[1])
         value = Posterior.of(x, np.array([item.value for item in self._seen]), groups, theta, weights)
         tail = Posterior.of(x, np.array([item.tail for item in self._seen]), groups, theta, weights)
+        value = replace(value, scale=max(value.scale, SCALE**2))
+        tail = replace(tail, scale=max(tail.scale, SCALE**2))
         mean, variance = value.predict(points)
         tail_mean, tail_variance = tail.predict(points)
-        return mean, np.sqrt(np.maximum(variance, 1e-8)), tail_mean - np.sqrt(tail_variance)
+        return mean, np.sqrt(np.maximum(variance, 1e-8)), tail_mean, np.sqrt(tail_variance)
 
     def _key(self, point: Floats) -> bytes:
         return np.round(np.asarray(point), 9).tobytes()

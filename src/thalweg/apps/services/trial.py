@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from ...core.batch import Floats
 
-SURE, HOPELESS = 3.0, 1.0
-"""Standard errors: by which a gain must exceed zero; below which of `min_gain` a candidate is given up."""
+SURE, HASTY, HOPELESS = 3.0, 1.4, 1.0
+"""Standard errors: by which a gain must exceed zero, and in haste; below which of `min_gain` it is given up."""
 OBVIOUS = 8.0
 """Standard errors by which a gain needs no second pair."""
 MOST_PAIRS = 8
@@ -69,6 +69,6 @@ class Trial:
         if gain + HOPELESS * error < min_gain:
             return Verdict.REJECTED
         least = 1 if urgent or gain > OBVIOUS * error else 2
-        if count >= least and gain > min_gain and gain > SURE * error:
+        if count >= least and gain > min_gain and gain > (HASTY if urgent else SURE) * error:
             return Verdict.ADOPTED
         return Verdict.REJECTED if count >= MOST_PAIRS else Verdict.OPEN
