@@ -115,13 +115,55 @@ async def tune_memory(address: str, windows: int = 20, seed: int = 0, **options:
         return tuner
 
 
+async def check_clients(address: str, clients: int, pairs: int = 8) -> str:
+    """So many clients against one, measured again, in turn: what the search saw flatters what it chose."""
+    async with Readers(address) as readers:
+        logs = []
+        for _ in range(pairs):
+            one, many = [(await readers.run({"clients": count})).throughput for count in (1, clients)]
+            logs.append(np.log(many / one))
+    return verdict(f"{clients} clients read more than one does", np.array(logs))
+
+
+async def check_memory(address: str, before: int, after: int, pairs: int = 15) -> str:
+    """The report with `work_mem` (kB) as it was and as it is now, in turn."""
+    if before == after:
+        return f"work_mem stays at {before} kB: nothing that was tried was better by 3 % and beyond noise"
+    logs = []
+    async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
+        for _ in range(pairs):
+            medians = []
+            for value in (before, after):
+                await connection.execute("SELECT set_config('work_mem', %s, false)", [f"{value}kB"])
+                spent = []
+                for _ in range(10):
+                    began = perf_counter()
+                    await (await connection.execute(REPORT)).fetchall()
+                    spent.append(perf_counter() - began)
+                medians.append(np.median(spent))
+            logs.append(np.log(medians[0] / medians[1]))
+    return verdict(f"work_mem {after} kB makes more reports than {before} kB", np.array(logs))
+
+
+def verdict(claim: str, logs: Any) -> str:
+    """logs: (n,) logarithms of ratios, one per pair. The claim counts where it exceeds two standard errors."""
+    mean, error = float(logs.mean()), float(logs.std(ddof=1) / np.sqrt(len(logs)))
+    low, high = np.expm1(mean - 2 * error), np.expm1(mean + 2 * error)
+    said = "it holds" if low > 0 else "that is not shown"
+    return f"{claim}: by {np.expm1(mean):+.0%} ({low:+.0%} to {high:+.0%} in {len(logs)} pairs): {said}"
+
+
 async def compare(address: str) -> None:
-    """Both searches, and a knob that is refused."""
+    """Both searches, what they are worth when it is measured again, and a knob that is refused."""
     await fill(address)
     result = await tune_clients(address)
-    print(f"clients: {result.recommend().params}, {READS / 2.718281828459045**result.value:,.0f} reads/s")
+    clients = int(result.recommend().params["clients"])
+    print(f"clients: {clients}, after {result.evaluations} evaluations")
+    print(await check_clients(address, clients))
     tuner = await tune_memory(address)
-    print(f"work_mem: {tuner.settings}, {tuner.tally}")
+    first = next(line for line in tuner.audit() if line["event"] == "started")["settings"]
+    print(f"work_mem: {tuner.tally}")
+    print(await check_memory(address, first["work_mem"], tuner.settings["work_mem"]))
     try:
         LiveTuner(None, [Knob("synchronous_commit", Integer(0, 1), print, int)])  # type: ignore[arg-type]
     except ProblemError as error:

@@ -1,10 +1,13 @@
 """The demonstrations do what they say, on the real things: SQLite's file, a PostgreSQL server."""
 
 import asyncio
+import functools
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from thalweg.apps.services.audit import read_audit
@@ -66,6 +69,30 @@ def test_clients_are_found_in_twelve_evaluations(postgres_server, postgres_datab
     assert result.evaluations == 12 and all(trial.ok for trial in result.trials)
     counts = {trial.params["clients"] for trial in result.trials}
     assert len(counts) >= 4 and counts <= set(range(1, 17))
+
+
+def test_the_demonstration_says_what_its_gains_are_worth(postgres_server, postgres_database, monkeypatch, capsys):
+    """Both answers are measured again beside what they replace, and nothing is claimed that noise may have made."""
+    clients = example("postgres_clients")
+    for name, value in {"READS": 60, "CLIENTS": 4}.items():
+        monkeypatch.setattr(clients, name, value)
+    quick = {"tune_clients": {"evaluations": 4}, "tune_memory": {"windows": 6}, "check_clients": {"pairs": 3}}
+    for name, options in quick.items():
+        monkeypatch.setattr(clients, name, functools.partial(getattr(clients, name), **options))
+    asyncio.run(clients.compare(postgres_server.url(postgres_database)))
+    said = capsys.readouterr().out
+    assert re.search(r"clients read more than one does: by [+-]\d+% .*(it holds|that is not shown)\n", said)
+    assert re.search(r"work_mem (stays at \d+ kB|\d+ kB makes more reports than \d+ kB: by )", said)
+    assert "synchronous_commit" in said and "deny-list" in said
+
+
+def test_a_gain_that_noise_may_have_made_is_not_claimed():
+    verdict = example("postgres_clients").verdict
+    rng = np.random.default_rng(0)
+    assert "by +23% (+22% to +23% in 8 pairs)" in verdict("x", np.full(8, 0.2) + rng.normal(0, 0.01, 8))
+    assert verdict("x", np.full(8, 0.2) + rng.normal(0, 0.01, 8)).endswith("it holds")
+    assert verdict("x", rng.normal(0.02, 0.2, 8)).endswith("that is not shown")
+    assert verdict("x", np.full(8, -0.2) + rng.normal(0, 0.01, 8)).endswith("that is not shown")
 
 
 def test_the_picture_of_live_tuning(tmp_path, monkeypatch, capsys):
