@@ -5,6 +5,7 @@
     python -m benchmarks.quality references --suite practical --instances 1      (see `references`)
     python -m benchmarks.quality overhead --dims 5,10 --budget 1100              (see `overhead`)
     python -m benchmarks.quality report --instances 4-6                          (see `report`)
+    python -m benchmarks.quality versus-random --suite practical --solvers tw:auto,random --seeds 0-19   (see it)
     python -m benchmarks.quality learn                                           (see `learning`)
 
 budget is per dimension. Traces are kept in benchmarks/traces/SOLVER@TAG/ and are not run twice unless `--fresh`.
@@ -147,10 +148,25 @@ def learn(args: argparse.Namespace) -> None:
     print("\n".join(map(str, write(args.run, args.scores))))
 
 
+def versus_random(args: argparse.Namespace) -> None:
+    """Write docs/benchmarks/versus-random.md anew."""
+    from .report import versions
+    from .versus_random import write
+
+    solvers = args.solvers.split(",")
+    if len(solvers) != 2:
+        raise SystemExit(f"--solvers: two are expected, ours and random search, got {args.solvers!r}")
+    words = (
+        f"--suite {args.suite} --budget {args.budget} --seeds {args.seeds} --solvers {args.solvers} --tag {args.tag}"
+    )
+    command = f"Made with `python -m benchmarks.quality run {words}`, then the same with `versus-random`; {versions()}."
+    print(write(solvers, args.tag, chosen(args), args.budget, numbers(args.seeds), command))
+
+
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality")
-    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report", "learn"))
+    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report", "learn", "versus-random"))
     parser.add_argument("--solvers", default="")
     parser.add_argument("--suite", default="bbob")
     parser.add_argument("--functions", default="", help="numbers (1-24), or names of practical problems")
@@ -170,6 +186,7 @@ def main() -> None:
     parser.add_argument("--scores", action="store_true", help="learn: from the scores that are kept, without traces")
     args = parser.parse_args()
     doings = {"run": run, "score": score, "references": references, "overhead": overhead, "report": report}
+    doings["versus-random"] = versus_random
     (doings | {"learn": learn})[args.what](args)
 
 

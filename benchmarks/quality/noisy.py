@@ -2,12 +2,14 @@
 
     python -m benchmarks.quality.noisy run --solvers tw:bayesian --functions 1-24 --instances 1
     python -m benchmarks.quality.noisy score --solvers tw:bayesian@now,optuna_gp@now --functions 1-24 --instances 1
+    python -m benchmarks.quality.noisy page --solvers tw:bayesian@now,tw:cmaes@now,optuna_gp@now --instances 1
 
 The standard deviation is a tenth of the interquartile range of 1,000 random points. Runs keep every point with its
 observed and its true value, so recommendations can be compared afterwards. `score` gives, relative to the noise, the
 geometric mean of the true gap of: "seen" - the lowest observed value (what a user of best_trial takes); "said" - what
 the solver itself recommends, where it does; "model" - the point with the lowest posterior mean of one and the same
-Gaussian process, fitted to the run's own values (the fair comparison of where solvers looked).
+Gaussian process, fitted to the run's own values (the fair comparison of where solvers looked). `page` writes
+docs/benchmarks/noise.md, with ratios to the last solver named (see `noisy_page`).
 """
 
 # ruff: noqa: E402 (BLAS reads its number of threads when NumPy is imported)
@@ -175,13 +177,18 @@ def by_model(points: np.ndarray, observed: np.ndarray) -> int:
     return int(np.argmin(gp.Posterior.of(x, y, groups, theta).predict(x)[0]))
 
 
+def split(solver: str, tag: str) -> tuple[str, str]:
+    """("NAME", "TAG") of "NAME@TAG" or "NAME"."""
+    name, _, own = solver.rpartition("@") if "@" in solver else (solver, "", tag)
+    return name, own
+
+
 def score(args: argparse.Namespace, found: list[tuple[Task, int]], traces: Path) -> None:
     """Geometric means of the true gaps in units of the noise, over the runs that every solver has."""
     solvers = args.solvers.split(",")
 
     def path_of(solver: str, task: Task, seed: int) -> Path:
-        name, _, tag = solver.rpartition("@") if "@" in solver else (solver, "", args.tag)
-        return place(traces, name, tag, args.budget, task, seed)
+        return place(traces, *split(solver, args.tag), args.budget, task, seed)
 
     common = [key for key in found if all(path_of(solver, *key).exists() for solver in solvers)]
     print(f"{len(common)} of {len(found)} runs; true gap / noise sd (geometric mean)")
@@ -218,7 +225,7 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality.noisy", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("run", "score"))
+    parser.add_argument("what", choices=("run", "score", "page"))
     parser.add_argument("--solvers", required=True)
     parser.add_argument("--functions", default="1-24")
     parser.add_argument("--dims", default="5")
@@ -238,6 +245,11 @@ def main() -> None:
     ]
     if args.what == "score":
         score(args, found, TRACES)
+        return
+    if args.what == "page":
+        from .noisy_page import write
+
+        print(write(args.solvers.split(","), args.tag, args.budget, found))
         return
     for solver in args.solvers.split(","):
         for task, seed in found:

@@ -85,3 +85,14 @@ def against_random(ours: dict[str, np.ndarray], random: dict[str, np.ndarray]) -
         ]
         sides.append(holm(np.array(raw, dtype=float)))
     return {name: (float(sides[0][i]), float(sides[1][i])) for i, name in enumerate(names)}
+
+
+def geometric_interval(
+    logs: np.ndarray, groups: np.ndarray, *, level: float = 0.95, draws: int = 4000, seed: int = 0
+) -> tuple[float, float, float]:
+    """(geometric mean, low, high) of ratios whose logarithms are logs (n,): a bootstrap over groups of runs (n,)."""
+    numbers, place = np.unique(groups, return_inverse=True)
+    total, count = np.bincount(place, logs), np.bincount(place)
+    drawn = np.random.default_rng(seed).integers(0, len(numbers), (draws, len(numbers)))
+    low, high = np.quantile(total[drawn].sum(axis=1) / count[drawn].sum(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(np.exp(logs.mean())), float(np.exp(low)), float(np.exp(high))
