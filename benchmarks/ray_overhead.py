@@ -6,7 +6,7 @@ Needs the extra [ray] and about 1 GB of memory. The evaluations sleep, so two co
 what waiting costs; what computing costs is told in CPU time of all processes together. Each evaluation notes when it
 began and ended, so the share of a worker's time outside the objective is known without the ends of a run. A bare
 process is the least there is: `multiprocessing`, a pipe, the bare function, no study, no store; each repetition has
-all contestants in turn, the table the median of ratios within a repetition. What a coordinator spends is the CPU time
+all contestants in turn, the table the medians. What a coordinator spends is the CPU time
 of this process alone, for a whole study in an SQLite file with one evaluation per call: that bounds how many workers
 it can feed.
 """
@@ -42,13 +42,13 @@ IDLE_S = 2.0
 LENGTHS_S = (0.003, 0.03, 0.1, 0.3)
 
 
-NOTE = struct.Struct("dd")
+NOTE = "dd"
 
 
 def sleeping(params):
     began = time.monotonic()
     time.sleep(params["s"])
-    note = NOTE.pack(began, time.monotonic())
+    note = struct.pack(NOTE, began, time.monotonic())
     with open(f"{params['folder']}/{os.getpid()}", "ab", buffering=0) as file:
         file.write(note)
     return params["x"]
@@ -59,7 +59,7 @@ def outside(folder: str, since: float) -> float:
     last one of each, `since` a moment of `time.monotonic()`."""
     inside = whole = 0.0
     for file in Path(folder).iterdir():
-        rows = [row for row in NOTE.iter_unpack(file.read_bytes()) if row[0] >= since]
+        rows = [row for row in struct.iter_unpack(NOTE, file.read_bytes()) if row[0] >= since]
         if len(rows) > 1:
             inside += sum(ended - began for began, ended in rows[:-1])
             whole += rows[-1][0] - rows[0][0]
@@ -71,8 +71,8 @@ def bare_worker(pipe):
         pipe.send(sleeping(given))
 
 
-def bare(seconds: float, count: int, folder: str) -> tuple[float, float]:
-    """(wall seconds of `count` evaluations in two processes, fed one at a time, share outside the objective)."""
+def bare(seconds: float, count: int, folder: str) -> float:
+    """The share outside the objective of `count` evaluations in two processes, fed one at a time."""
     context = multiprocessing.get_context("spawn")
     ends = [context.Pipe() for _ in range(WORKERS)]
     workers = [context.Process(target=bare_worker, args=(theirs,)) for _, theirs in ends]
@@ -82,7 +82,7 @@ def bare(seconds: float, count: int, folder: str) -> tuple[float, float]:
     for pipe in pipes:  # they have started
         pipe.send({"s": 0.0, "x": 0.0, "folder": folder})
         pipe.recv()
-    before, since = time.perf_counter(), time.monotonic()
+    since = time.monotonic()
     sent = done = 0
     for pipe in pipes:
         pipe.send({"s": seconds, "x": 1.0, "folder": folder})
@@ -94,11 +94,10 @@ def bare(seconds: float, count: int, folder: str) -> tuple[float, float]:
             if sent < count:
                 pipe.send({"s": seconds, "x": 1.0, "folder": folder})
                 sent += 1
-    spent = time.perf_counter() - before
     for pipe, worker in zip(pipes, workers, strict=True):
         pipe.send(None)
         worker.join()
-    return spent, outside(folder, since)
+    return outside(folder, since)
 
 
 def space(seconds: float, folder: str) -> Space:
@@ -181,22 +180,20 @@ def in_a_study(evaluator: Evaluator, seconds: float, count: int) -> float:
 
 
 def measure(seconds: float, length_s: float, repetitions: int) -> list[str]:
-    count = max(8, int(WORKERS * length_s / seconds)) // WORKERS * WORKERS
+    count = max(40, int(WORKERS * length_s / seconds)) // WORKERS * WORKERS
     found = []
     for _ in range(repetitions):
         with tempfile.TemporaryDirectory() as folder:
-            least, alone = bare(seconds, count, folder)
+            alone = bare(seconds, count, folder)
         with tempfile.TemporaryDirectory() as folder:
             wall, used, rest = asyncio.run(evaluated(RayEvaluator(workers=WORKERS), seconds, count, folder))
-        with tempfile.TemporaryDirectory() as folder:
-            other, _, _ = asyncio.run(evaluated(Process(workers=WORKERS), seconds, count, folder))
-        ray = in_a_study(RayEvaluator(workers=WORKERS), seconds, max(40, count))
-        process = in_a_study(Process(workers=WORKERS), seconds, max(40, count))
-        found.append((ray, alone, process, least / wall, least / other, (used - rest * wall) / count, rest))
-    ray, alone, process, reach, beside, spent, rest = (_timing.median(column) for column in zip(*found, strict=True))
+        ray = in_a_study(RayEvaluator(workers=WORKERS), seconds, count)
+        process = in_a_study(Process(workers=WORKERS), seconds, count)
+        found.append((ray, alone, process, (used - rest * wall) / count, rest))
+    ray, alone, process, spent, rest = (_timing.median(column) for column in zip(*found, strict=True))
     return [
         f"{seconds * 1e3:g} ms", str(count), f"{100 * ray:.2f} %", f"{100 * alone:.2f} %", f"{100 * process:.2f} %",
-        f"{reach:.3f}", f"{beside:.3f}", f"{spent * 1e3:.2f} ms", f"{100 * rest:.1f} %",
+        f"{spent * 1e3:.2f} ms" if spent > 0 else "-", f"{100 * rest:.1f} %",
     ]  # fmt: skip
 
 
@@ -240,15 +237,14 @@ def main() -> None:
         rows = [measure(seconds, given.seconds, given.repetitions) for seconds in LENGTHS_S]
     finally:
         cluster.close()
-    header = ["one evaluation", "evaluations", "outside it: Ray", "bare", "`process`", "Ray / bare", "`process` / bare"]
-    header += ["CPU beside", "a core, idle"]
+    header = ["one evaluation", "evaluations", "outside it: Ray", "bare", "`process`", "CPU beside", "a core, idle"]
     text = f"""# What Ray costs
 
 Two evaluator actors on Ray, two workers of `evaluator="process"` and two bare processes evaluate the same sleeping
-objective: the share of a worker's time outside the objective (Ray and `process` in a study with an SQLite store),
-throughput of the evaluator alone against the bare processes with the beginning and the end of the run (1: nothing
-lost), and the CPU time of all processes together (this one, Ray's own, the workers') for each evaluation, beyond what
-they use while nothing runs ("a core, idle").
+objective: the share of a worker's time outside the objective (Ray and `process` in a study with an SQLite store; the
+bare ones have none), and the CPU time of all processes together (this one, Ray's own, the workers') for each
+evaluation, beyond what they use while nothing runs ("a core, idle"; where others use the cores as well the difference
+drowns: "-").
 
 {_timing.table(header, rows)}
 

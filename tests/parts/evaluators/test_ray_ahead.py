@@ -1,9 +1,13 @@
 """A second job waits at its actor: how it begins, comes back, is counted and survives, on a pretended cluster."""
 
 import asyncio
+import contextlib
 import os
 import pickle
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,6 +161,42 @@ def test_rows_and_errors_stay_with_their_jobs(cluster):
         for i, item in enumerate(what):
             if item == "good":
                 assert outcomes.values[i, 0] == (at + i + 1) / 1000.0
+
+
+TIED = """
+import asyncio, subprocess, sys
+from thalweg.parts.evaluators import _ray_host as host
+host._LOOK_UP_S = 0.02
+
+async def tied():
+    task = asyncio.ensure_future(host._end_with_parent())
+    await asyncio.sleep(0)
+    print("tied", flush=True)
+    await task
+
+if sys.argv[1:]:
+    asyncio.run(tied())
+else:
+    child = subprocess.Popen([sys.executable, __file__, "child"], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    print(child.pid, flush=True)
+"""
+
+
+def test_an_actor_ends_with_the_process_that_started_it(tmp_path):
+    file = tmp_path / "tied.py"
+    file.write_text(TIED)
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=True)
+    pid, end = int(done.stdout), time.monotonic() + 60
+
+    def runs():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return False
+
+    while runs():
+        assert time.monotonic() < end, "it lives on"
+        time.sleep(0.02)
 
 
 # --- on the way there -------------------------------------------------------------------------------------------------
