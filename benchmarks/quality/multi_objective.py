@@ -2,6 +2,7 @@
 
     python -m benchmarks.quality.multi_objective run --solvers tw:nsga2,pymoo_nsga2 --budget 100 --seeds 0
     python -m benchmarks.quality.multi_objective score --solvers tw:nsga2,pymoo_nsga2 --budget 100 --at 10,30,100
+    python -m benchmarks.quality.multi_objective report --seeds 3      (the page; see `multi_page`)
 
 budget is per dimension. Traces go where those of `benchmarks.quality` go and are not run twice unless `--fresh`.
 Score: volume / best volume (known in closed form, or of everything any kept trace found), the log10 of what is missing,
@@ -141,8 +142,8 @@ def _names(text: str) -> list[str]:
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality.multi_objective")
-    parser.add_argument("what", choices=("run", "score"))
-    parser.add_argument("--solvers", required=True, help="tw:STRATEGY?option=value, " + ", ".join(RIVALS))
+    parser.add_argument("what", choices=("run", "score", "report"))
+    parser.add_argument("--solvers", default="", help="tw:STRATEGY?option=value, " + ", ".join(RIVALS))
     parser.add_argument("--problems", default="all")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--budget", type=int, default=100, help="evaluations per dimension")
@@ -154,6 +155,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "score":
         score(args)
+        return
+    if args.what == "report":
+        from .multi_page import write
+
+        print(write(_numbers(args.seeds), args.tag))
         return
     for name in _names(args.problems):
         for solver in args.solvers.split(","):

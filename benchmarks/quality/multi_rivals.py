@@ -11,11 +11,17 @@ from .multi_problems import MARGIN, Several
 
 
 def thalweg_run(text: str, problem: Several, seed: int) -> None:
-    """The named strategy, one evaluation after the other, through the public `minimize`."""
+    """The named strategy, one evaluation after the other, through the public `minimize`.
+
+    bayesian_pareto+reference: told the reference point, as BoTorch is.
+    """
     import thalweg as tw
+    from thalweg.parts.strategies.pareto_bayesian import ParetoBayesian
 
     from .solvers import _strategy
 
+    told = ParetoBayesian(reference=[MARGIN] * problem.objectives)
+    strategy = told if text == "bayesian_pareto+reference" else _strategy(text)
     names = [f"x{i}" for i in range(len(problem.lower))]
     space = {
         name: tw.Integer(int(low), int(high)) if whole else tw.Float(float(low), float(high))
@@ -25,9 +31,7 @@ def thalweg_run(text: str, problem: Several, seed: int) -> None:
     def objective(p: Any) -> tuple[float, ...]:
         return tuple(map(float, problem(np.array([p[name] for name in names], dtype=float))))
 
-    tw.minimize(
-        objective, space, objectives=problem.objectives, strategy=_strategy(text), max_evals=problem.budget, seed=seed
-    )
+    tw.minimize(objective, space, objectives=problem.objectives, strategy=strategy, max_evals=problem.budget, seed=seed)
 
 
 def _random(problem: Several, seed: int) -> None:
