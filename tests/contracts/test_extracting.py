@@ -1,9 +1,11 @@
 """The documents are whole, and nothing but prefixes is rewritten."""
 
+import fnmatch
 import re
+import tomllib
 
 import pytest
-from extracting import DOCUMENTS, blocks, command_lines, rewritten, text
+from extracting import DOCUMENTS, ROOT, blocks, command_lines, rewritten, text
 
 
 @pytest.mark.parametrize(("number", "python", "bash"), [("000", 1, 1), ("001", 15, 0), ("002", 8, 0), ("003", 2, 5)])
@@ -31,3 +33,13 @@ def test_only_prefixes_are_rewritten(path):
 
 def test_the_documents_do_not_know_this_package():
     assert all("thalweg" not in text(path.stem) for path in DOCUMENTS.glob("*.txt"))
+
+
+def test_no_package_has_them():
+    """They are other people's: tests are not in the wheel, and the sdist leaves them out."""
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    assert targets["wheel"]["packages"] == ["src/thalweg"]
+    for path in DOCUMENTS.glob("*.txt"):
+        name = path.relative_to(ROOT).as_posix()
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in targets["sdist"]["exclude"])
+    assert (DOCUMENTS / "NOTICE.md").is_file()
