@@ -177,6 +177,7 @@ def test_the_measured_winner_is_taken_and_cited(shown):
     assert auto.plan[1][1] == ["cmaes", [], {}]  # who plays where the winner cannot be afforded
     assert auto.plan[2]["costs"][0] > 0 == auto.plan[2]["costs"][1]
     said = auto.explain()
+    assert auto.evidence in said and auto.evidence in auto.why  # what a result's own `explain` shows
     assert "lq_cmaes was better than gradients" in said
     assert (
         "on 24 problems with 3 to 7 real columns at about 20 evaluations a column, lq_cmaes had .147 of the targets"
@@ -192,7 +193,9 @@ def test_without_a_sure_lead_the_rule_stands_and_says_so(shown):
 
 
 def test_other_classes_and_rules_that_have_changed_have_no_evidence(shown):
-    assert "no problems of this class were measured" in shown(ROW, budget=500).explain()
+    auto = shown(ROW, budget=500)
+    assert "no problems of this class were measured" in auto.explain()
+    assert "measured" not in auto.why
     auto = shown({**ROW, "rule": "de"})
     assert "no problems of this class" in auto.explain() and auto.plan[1][0][0] == "handover"
 

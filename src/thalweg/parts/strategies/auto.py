@@ -185,12 +185,13 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What `Auto` decided. facts, because: in words. evidence: a sentence about measurements, or why there is none."""
+    """What `Auto` decided. facts, because: in words. evidence: what was measured, or why nothing was (not measured)."""
 
     facts: str
     because: str
     evidence: str
     plan: Plan
+    measured: bool = False
 
 
 @final
@@ -221,6 +222,7 @@ class Auto(Strategy):
         """Choose, and start the chosen one."""
         choice = self.choose(Facts.of(self.problem, self.budget))
         self.facts_words, self.because, self.evidence = choice.facts, choice.because, choice.evidence
+        self.measured = choice.measured
         name, children, options = choice.plan
         limits = {"overhead": self.overhead, "allowance": self.allowance, "least": self.least}
         self.plan = [name, children, options | limits] if name == "hybrid" else choice.plan
@@ -239,9 +241,9 @@ class Auto(Strategy):
             without = wrong or "no problems of this class were measured, so the rule decides"
             return Choice(facts.words(), rule.because, without, rule.plan_for(facts))
         if row.choice == rule.plan:
-            return Choice(facts.words(), rule.because, row.words(), rule.plan_for(facts))
+            return Choice(facts.words(), rule.because, row.words(), rule.plan_for(facts), True)
         because = f"{titled(row.choice)} was better than {titled(row.rule)}, which the rules name, on such problems"
-        return Choice(facts.words(), because, row.words(), PLANS[row.choice].priced(facts))
+        return Choice(facts.words(), because, row.words(), PLANS[row.choice].priced(facts), True)
 
     def _start(self) -> None:
         self.child = make_plan(self.plan)
@@ -290,9 +292,10 @@ class Auto(Strategy):
 
     @property
     def why(self) -> str:
-        """What was chosen, why, and what it says."""
-        inner = self.child.why
-        return f"auto chose {plan_words(self.plan)}: {self.because}" + (f"; {inner}" if inner else "")
+        """What was chosen, why, what was measured, and what it says."""
+        parts = [f"auto chose {plan_words(self.plan)}: {self.because}"]
+        parts += [self.evidence] if self.measured else []
+        return "; ".join([*parts, self.child.why] if self.child.why else parts)
 
     def explain(self) -> str:
         """The facts, the reason, the evidence and the choice, in sentences."""
