@@ -56,6 +56,20 @@ def test_state_and_disorder():
         assert torture(LatinHypercube(block=30), make()) > 100
 
 
+def test_it_ends_after_so_many_rows_for_each_column():
+    strategy = LatinHypercube(end=0.7)
+    strategy.start(cube(5), 0)
+    first = strategy.ask(2)
+    assert strategy.stride == 1 and not strategy.done
+    rest = strategy.ask(100)
+    assert (len(first), len(rest)) == (2, 1) and strategy.done
+    assert strategy.why == "all 3 points were proposed"
+    points = np.concatenate([first.points, rest.points])
+    np.testing.assert_array_equal(np.sort(np.floor(points * 3), axis=0), np.tile([[0], [1], [2]], 5))  # one hypercube
+    with pytest.raises(StrategyError, match="end is a number of rows for each column"):
+        LatinHypercube(end=0)
+
+
 @pytest.mark.parametrize("options", [{"block": 0}, {"block": 5000, "maximin": True}])
 def test_impossible_blocks_are_refused(options):
     with pytest.raises(StrategyError, match="block is a number of rows"):

@@ -216,7 +216,7 @@ def mutated_all(entries: Floats, rng: np.random.Generator, eta: float) -> Floats
     near = 2.0 * np.where(lower, draw, 1.0 - draw)
     root = near + (1.0 - near) * np.where(lower, 1.0 - entries, entries) ** (eta + 1.0)
     root **= 1.0 / (eta + 1.0)
-    return np.minimum(np.maximum(entries + np.where(lower, root - 1.0, 1.0 - root), 0.0), 1.0)
+    return np.asarray(np.minimum(np.maximum(entries + np.where(lower, root - 1.0, 1.0 - root), 0.0), 1.0))
 
 
 def mutated_entries(entries: Floats, rng: np.random.Generator, eta: float) -> Floats:

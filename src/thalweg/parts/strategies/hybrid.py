@@ -32,8 +32,8 @@ class Hybrid(Turns):
     children: strategies by name, class or object, in the order in which they join (none: "bayesian", "cmaes", "de",
         "annealing", for columns of every kind). `Hybrid("bayesian", "genetic")`, `Hybrid("genetic", "de")` and
         `Hybrid("quadratic", "lq_cmaes", "cmaes")` are others that make sense.
-    joins: answers for each column with more than one value (foreign ones count) after which each joins; None: 10 times
-        the place (the first one has place 0; without children all others after 30).
+    joins: answers for each column with more than one value after which each joins (foreign ones count for who learns
+        from them); None: 10 times the place (the first one has place 0; without children all others after 30).
     early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them. Where workers wait
         and nobody has rows for them, the next one joins in any case.
     costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
@@ -138,7 +138,8 @@ class Hybrid(Turns):
             if self.runs[which] or not self._affords(which) or (idle and started):
                 continue
             early = (stalled and self.early[which]) or nobody or idle
-            if early or self.heard_rows >= self.gates[which]:
+            listens = self.children[which].abilities.learns_foreign
+            if early or (self.heard_rows if listens else self.asked) >= self.gates[which]:
                 left = None if self.budget is None else max(self.budget - self.asked, 1)
                 self.start_child(which, left, warm=True)
                 self.queue.insert(0, which)
