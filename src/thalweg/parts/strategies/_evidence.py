@@ -126,9 +126,12 @@ class Evidence:
                 f", the next best, {titled(names[1])}, {_share(self.scores[names[1]])} "
                 f"({ratio:.2f} times as much, 95 % interval {low:.2f} to {high:.2f})"
             )
-        if self.choice != names[0]:
-            text += f"; that is not enough to leave {titled(self.choice)}, which the rules name and which had "
-            text += _share(self.scores[self.choice])
+        if self.choice == names[0]:
+            return text
+        if self.lead is not None and self.choice == names[1]:  # what it is, and its score, was just said
+            return f"{text}; that is not enough to leave {self.choice}, which the rules name"
+        text += f"; that is not enough to leave {titled(self.choice)}, which the rules name and which had "
+        text += _share(self.scores[self.choice])
         return text
 
 
