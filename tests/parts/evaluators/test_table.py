@@ -11,7 +11,8 @@ from thalweg.parts.evaluators.thread import Thread
 @pytest.mark.parametrize("name", EVALUATORS)
 def test_every_name_resolves_and_is_final(name):
     kind = resolve(EVALUATORS, name, "evaluator", EvaluatorError)
-    assert issubclass(kind, Evaluator) and not kind.__subclasses__()
+    ours = [other for other in kind.__subclasses__() if other.__module__.startswith("thalweg.")]  # not the tests' own
+    assert issubclass(kind, Evaluator) and not ours
     made = make_evaluator(name)
     assert type(made) is kind and made.slots >= 1 and made.rows >= 1
 
