@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,6 +83,27 @@ def test_slices_have_the_parameters_own_scale(making):
     assert [tick.get_text() for tick in panels["kind"].get_xticklabels()] == ["ridge", "lasso", "elastic net"]
     active = data.ok & np.isfinite(data.columns[3].values)
     assert len(panels["slope"].collections[0].get_offsets()) == active.sum() < data.ok.sum()
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.0, 64.0), (3e-4, 0.2), (1e-9, 1e6), (5.0, 7.0)])
+def test_labels_of_a_logarithmic_scale_do_not_overlap(low, high, making):
+    data = making(200)
+    rate = data.columns[0]
+    rate.values[:] = np.geomspace(low, high, len(rate.values))
+    rate.low, rate.high = low, high
+    made = figure(data, "overview")  # the smallest panels
+    made.canvas.draw()
+    (axes,) = [axes for axes in made.axes if axes.get_xlabel() == "rate" and axes.get_xscale() == "log"]
+    labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
+    boxes = sorted(
+        (box.x0, box.x1)
+        for label in labels
+        if label.get_text() and label.get_visible()
+        for box in [label.get_window_extent()]
+        if axes.bbox.x0 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1
+    )
+    assert boxes
+    assert all(end < start for (_, end), (start, _) in pairwise(boxes))
 
 
 def test_parallel_coordinates_end_with_the_best(making):

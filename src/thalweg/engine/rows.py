@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.batch import Floats, Ints, Status
 from ..core.evaluator import Outcomes
+from ..core.store import Finishing
 from .chunk import Chunk
 from .history import History
 
@@ -126,4 +127,20 @@ def joined(parts: list[Chunk]) -> Chunk:
         first.source,
         first.attempt,
         first.patience,
+    )
+
+
+def ended(numbers: Ints, outcomes: Outcomes, started: Floats | None = None, attempts: Ints | None = None) -> Finishing:
+    """What a store is told of k ended trials. started: (k,) Unix seconds; attempts: (k,), None: 1 each."""
+    return Finishing(
+        numbers,
+        outcomes.values,
+        outcomes.statuses,
+        outcomes.seconds,
+        outcomes.violations,
+        outcomes.components,
+        outcomes.errors,
+        started,
+        attempts,
+        outcomes.worker,
     )

@@ -20,7 +20,7 @@ from ..core.errors import Displaced
 from ..core.evaluator import Outcomes
 from ..core.event import Event, Listener
 from ..core.problem import Problem
-from ..core.store import Entry, Finishing, Opening, Store
+from ..core.store import Entry, Opening, Store
 from ..core.strategy import Strategy
 from ..watch.spans import Spans
 from .cache import Cache
@@ -30,7 +30,7 @@ from .history import History, consecutive
 from .keep import keep
 from .packing import pack
 from .replicates import Replicates
-from .rows import best_row, chunk_of, total
+from .rows import best_row, chunk_of, ended, total
 
 OUTSIDE = frozenset({"added", "cache"})
 """Sources of trials that came from elsewhere: they count in no budget."""
@@ -276,15 +276,7 @@ class Session:
 
     def insert(self, chunk: Chunk, outcomes: Outcomes) -> None:
         """Results from elsewhere: recorded outside the budget, then told."""
-        finishing = Finishing(
-            np.arange(len(chunk)),
-            outcomes.values,
-            outcomes.statuses,
-            outcomes.seconds,
-            outcomes.violations,
-            outcomes.components,
-            outcomes.errors,
-        )
+        finishing = ended(np.arange(len(chunk)), outcomes)
         first = self.store.add(self.study, self.opening(chunk), finishing, self.taken_log(), self.crew.member)
         chunk.numbers = np.arange(first, first + len(chunk))
         self.history.open(first, chunk.tickets, chunk.reals, chunk.replicates, chunk.source)
@@ -318,18 +310,8 @@ class Session:
         numbers, k = chunk.numbers, len(outcomes)
         started = np.empty(k)
         started[:] = time() - (np.nan_to_num(outcomes.seconds) if beside and k > 1 else total(outcomes.seconds))
-        finishing = Finishing(
-            numbers,
-            outcomes.values,
-            outcomes.statuses,
-            outcomes.seconds,
-            outcomes.violations,
-            outcomes.components,
-            outcomes.errors,
-            started if self.store.durable else None,
-            np.full(k, min(chunk.attempt, 127)) if chunk.attempt > 1 else None,
-            outcomes.worker,
-        )
+        attempts = np.full(k, min(chunk.attempt, 127)) if chunk.attempt > 1 else None
+        finishing = ended(numbers, outcomes, started if self.store.durable else None, attempts)
         middle = perf_counter()
         refused = self.store.append(self.study, finishing, self.taken_log(), self.crew.member)
         after = perf_counter()

@@ -214,7 +214,7 @@ def _draw_slice(axes: Any, data: RunData, column: Column, first: bool = True) ->
         x = x + np.random.default_rng(0).uniform(-0.24, 0.24, len(x))  # spread: equal choices would hide each other
         _option_ticks(axes, column)
     elif column.log and x.min() > 0:
-        axes.set_xscale("log")
+        _log_scale(axes, "x", float(x.min()), float(x.max()))
     at = thin(np.log(x) if column.log and x.min() > 0 else x, y)
     age = good[at] / max(1, len(data) - 1)
     _dots(axes, x[at], y[at], axes.get_ylim(), float(data.signs[0]), age=age)
@@ -334,14 +334,26 @@ def _value_scale(axes: Any, data: RunData, objective: int, which: str) -> None:
     """Scale and limits of an objective's axis; far outliers stay outside and are marked at the edge."""
     values = data.values[data.ok, objective]
     if wants_log(values):
-        axes.set(**{f"{which}scale": "log"})
         low, high = float(values.min()), float(values.max())
+        _log_scale(axes, which, low, high)
         margin = (high / low) ** 0.05 if high > low else 1.5
         axes.set(**{f"{which}lim": (low / margin, high * margin)})
         return
     low, high = window(values, float(data.signs[objective]))
     margin = 0.06 * (high - low) or max(abs(high) * 0.05, 0.5)
     axes.set(**{f"{which}lim": (low - margin, high + margin)})
+
+
+def _log_scale(axes: Any, which: str, low: float, high: float) -> None:
+    """A logarithmic scale without labels that overlap: 1, 2, 5 ... where few decades are shown, else the decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = getattr(axes, f"{which}axis")
+    axis.set_minor_formatter(NullFormatter())
+    if high < 50 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
 def _dots(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...core.errors import StrategyError
-from ._plans import PLANS, titled
+from ._plans import PLANS, Size, titled
 
 TABLE = Path(__file__).with_name("auto_table.json")
 FORMAT = 1
@@ -27,12 +27,8 @@ _KINDS = {
 }
 
 
-class Counts(Protocol):
+class Counts(Size, Protocol):
     """What decides about the class of a problem (see `auto.Facts`)."""
-
-    @property
-    def dimension(self) -> int:
-        """Columns."""
 
     @property
     def ordered(self) -> int:
@@ -45,10 +41,6 @@ class Counts(Protocol):
     @property
     def keys(self) -> int:
         """Of orders and subsets."""
-
-    @property
-    def objectives(self) -> int:
-        """Values of a point."""
 
     @property
     def noisy(self) -> bool:
