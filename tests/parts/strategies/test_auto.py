@@ -34,6 +34,7 @@ def test_every_rule_is_reached_by_some_problem():
     reached = set()
     wide = [Problem(Space({"order": Permutation([str(i) for i in range(60)])}))]
     wide += [Problem(Space([(0.0, 1.0)] * 60)), Problem(Space([(0.0, 1.0)] * 60), (Objective("a"), Objective("b")))]
+    wide += [Problem(Space([(0.0, 1.0)] * 60), noisy=True)]
     for problem in [make_test_problem(name).problem() for name in PROBLEMS] + wide:
         for budget in (1, 5, 20, 60, 300, 3000, 30_000):
             facts = Facts.of(problem, budget)
@@ -87,6 +88,22 @@ def test_thinking_stays_below_its_share_in_every_plan(space, objectives, seconds
     thought = sum(cost * rows for cost, rows in zip(hybrid.costs, hybrid.played, strict=True))
     assert thought <= free + 0.1 * rows * seconds + 1e-9
     assert hybrid.played[0] > 5
+
+
+@pytest.mark.parametrize(
+    "space", [[(0.0, 1.0)] * 5, {"x": (0.0, 1.0), "n": Integer(1, 90), "kind": Choice(["a", "b"])}]
+)
+@pytest.mark.parametrize("rate", [10, 40, 200])
+def test_noise_is_met_by_a_model_at_any_budget_and_by_a_population_later(space, rate):
+    problem = Problem(Space(space), noisy=True)
+    d = problem.space.dimension
+    name, children, options = Auto.choose(Facts.of(problem, rate * d)).plan
+    assert (name, [child[0] for child in children]) == ("hybrid", ["bayesian", "cmaes"])
+    assert options["joins"] == [0, 50]
+    exact = Auto.choose(Facts.of(Problem(Space({"n": Integer(1, 90), "x": (0.0, 1.0)})), 60)).plan[2]["costs"]
+    assert options["costs"][0] > exact[0]  # the knowledge gradient thinks longer than expected improvement
+    wide = Problem(Space([(0.0, 1.0)] * 60), noisy=True)
+    assert Auto.choose(Facts.of(wide, 6000)).plan[0] == "cmaes"
 
 
 def test_models_of_more_objectives_and_parameters_cost_more():

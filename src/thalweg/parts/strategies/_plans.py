@@ -71,6 +71,10 @@ def _lq_s(size: Size) -> float:
     return 4e-4 + 9e-9 * size.dimension**4  # its model has all d (d + 1) / 2 products as columns
 
 
+def _noisy_s(size: Size) -> float:
+    return 1.1e-2 + 8e-4 * size.dimension  # the knowledge gradient watches clouds of points
+
+
 def _led(name: str, cost: Callable[[Size], float], follower: str = "cmaes") -> Named:
     """One strategy; another where it cannot be afforded."""
     plan = hybrid([one(name), one(follower)], [0, _NEVER], [True, False])
@@ -112,6 +116,11 @@ PLANS: dict[str, Named] = {
         ),
         "a Gaussian process, then populations too",
         lambda _: [_GAUSSIAN_S, 0.0, 0.0, 0.0],
+    ),
+    "model_cmaes": Named(
+        hybrid([one("bayesian"), one("cmaes")], [0, 50], [True, False]),
+        "a Gaussian process, then CMA-ES too",
+        lambda size: [_noisy_s(size), 0.0],
     ),
     "bayesian": _led("bayesian", lambda _: _GAUSSIAN_S, "de"),
     "tpe": _led("tpe", lambda _: 5e-4, "de"),

@@ -147,12 +147,18 @@ RULES: tuple[Rule, ...] = (
         "long orders or subsets: crossover keeps neighbours together, which differences of columns do not",
     ),
     Rule(
+        lambda f: f.noisy and f.dimension <= _WIDE,
+        "model_cmaes",
+        "noise: a Gaussian process tells values from it by all points together, with a half or less of the gap that a "
+        "population leaves; CMA-ES goes on from there",
+    ),
+    Rule(
         lambda f: f.noisy and f.budget >= 40 * f.dimension,
         "cmaes",
         "noise, and evaluations enough for a population that averages it out",
     ),
     Rule(
-        lambda f: f.real and f.dimension <= _WIDE and not f.noisy,
+        lambda f: f.real and f.dimension <= _WIDE,
         "gradients",
         "real parameters: a quadratic model is best from the first evaluations on as long as it keeps its promises, "
         "and following gradients where it does not; a surrogate-assisted CMA-ES and a plain one go on from there",
@@ -160,8 +166,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.dimension <= _WIDE,
         "model_populations",
-        "parameters that are not all real, or noise: a Gaussian process first, then methods without a model in turns "
-        "with it",
+        "parameters that are not all real: a Gaussian process first, then methods without a model in turns with it",
     ),
     Rule(
         lambda f: f.real and f.budget >= 150 * f.dimension,
