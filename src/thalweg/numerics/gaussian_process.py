@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import cholesky, distances, inverse_of, matern52, solve_lower
+from .kernels import Sites, cholesky, distances, inverse_of, matern52, matern52_alone, solve_lower
 from .quasi_random import Floats
 
 Objective = Callable[[Floats], tuple[float, Floats]]
@@ -154,6 +155,11 @@ class Posterior:
     mean: float
     scale: float
 
+    @cached_property
+    def sites(self) -> Sites:
+        """The known points, as what others are compared with."""
+        return Sites.of(self.z)
+
     @classmethod
     def of(cls, x: Floats, y: Floats, groups: Groups, theta: Floats, weights: Floats | None = None) -> Posterior:
         """From points (n, F), values (n,), log hyperparameters and noise weights (n,) (None: all 1); the nugget grows
@@ -162,7 +168,7 @@ class Posterior:
         inverse_lengths = np.exp(-theta[:-1])[groups]
         z = x * inverse_lengths
         nugget = math.exp(theta[-1])
-        k, _ = matern52(distances(z, z))
+        k = matern52_alone(distances(z, z))
         while True:
             matrix = k.copy()
             matrix.ravel()[:: len(y) + 1] = 1.0 + (nugget if weights is None else nugget * weights)
@@ -180,7 +186,7 @@ class Posterior:
         """With one more value y at x (F,), in O(n^2); mean and scale stay as they are."""
         n = len(self.y)
         z = x * self.inverse_lengths
-        row = solve_lower(self.factor, matern52(distances(self.z, z[None]))[0])[:, 0]
+        row = solve_lower(self.factor, matern52_alone(distances(self.z, z[None])))[:, 0]
         factor = np.zeros((n + 1, n + 1), order="F")
         factor[:n, :n] = self.factor
         factor[n, :n] = row
@@ -197,7 +203,7 @@ class Posterior:
         rugged: its variance in units of the scale, less than the nugget.  of: (n,) equal numbers are the same point.
         Mean and scale stay.
         """
-        k, _ = matern52(distances(self.z, self.z))
+        k = matern52_alone(distances(self.z, self.z))
         k += rugged * (of[:, None] == of)
         noise = self.nugget - rugged
         k.ravel()[:: len(of) + 1] += noise
@@ -213,7 +219,7 @@ class Posterior:
         own: (m, n) further covariances with the known points, rugged: the further variance, both in units of the scale
         (see `with_own`).
         """
-        k, _ = matern52(distances(x * self.inverse_lengths, self.z))
+        k = matern52_alone(self.sites.distances(x * self.inverse_lengths))
         if own is not None:
             k += own
         v = solve_lower(self.factor, k.T)
@@ -225,11 +231,11 @@ class Posterior:
         the noiseless function.
         """
         z = np.concatenate([a, b]) * self.inverse_lengths
-        known, _ = matern52(distances(z, self.z))
+        known = matern52_alone(self.sites.distances(z))
         both = solve_lower(self.factor, known.T)
         m = len(a)
         left, right = both[:, :m], both[:, m:]
-        covariance, _ = matern52(distances(z[:m], z[m:]))
+        covariance = matern52_alone(distances(z[:m], z[m:]))
         covariance -= left.T @ right
         covariance *= self.scale
         variance = self.scale * np.maximum(1.0 - np.einsum("ij,ij->j", left, left), 1e-12)
@@ -239,25 +245,27 @@ class Posterior:
     def mean_with_gradients(self, x: Floats) -> tuple[Floats, Floats]:
         """(mean (m,), d mean / dx (m, F)) at x (m, F)."""
         z = x * self.inverse_lengths
-        k, c = matern52(distances(z, self.z))
-        return self.mean + k @ self.alpha, self._pull(c * self.alpha, z)
+        k, c = matern52(self.sites.distances(z))
+        return self.mean + np.dot(k, self.alpha), self._pull(c * self.alpha, z)
 
     def predict_with_gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """(mean (m,), variance (m,), d mean / dx (m, F), d variance / dx (m, F)) at x (m, F)."""
         z = x * self.inverse_lengths
-        k, c = matern52(distances(z, self.z))
+        k, c = matern52(self.sites.distances(z))
         v = solve_lower(self.factor, k.T)
         variance = np.maximum(1.0 - np.einsum("ij,ij->j", v, v), 1e-12)
-        beta = solve_lower(self.factor, v, transposed=True).T
-        slope_mean = self._pull(c * self.alpha, z)
-        slope_variance = self._pull(c * beta, z)
-        slope_variance *= -2.0 * self.scale
-        return self.mean + k @ self.alpha, self.scale * variance, slope_mean, slope_variance
+        weights = np.empty((2, *c.shape))
+        np.multiply(c, self.alpha, out=weights[0])
+        np.multiply(c, solve_lower(self.factor, v, transposed=True).T, out=weights[1])
+        slopes = self._pull(weights, z)
+        slopes[1] *= -2.0 * self.scale
+        return self.mean + np.dot(k, self.alpha), self.scale * variance, slopes[0], slopes[1]
 
     def _pull(self, weights: Floats, z: Floats) -> Floats:
-        """sum_i w_i dk_i/dx with weights (m, n) that contain c: -w_i (z - z_i) / l."""
-        pulled = weights @ self.z
-        pulled -= weights.sum(axis=1)[:, None] * z
+        """(..., m, F) sum_i w_i dk_i/dx with weights (..., m, n) that contain c: -w_i (z - z_i) / l."""
+        pull = self.sites.pull
+        both = np.dot(weights.reshape(-1, len(pull)), pull).reshape(*weights.shape[:-1], pull.shape[1])
+        pulled = both[..., :-1] - both[..., -1:] * z
         pulled *= self.inverse_lengths
         return np.asarray(pulled)
 

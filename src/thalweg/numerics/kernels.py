@@ -6,6 +6,7 @@ Everything takes points that are already divided by their lengthscales.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,16 +33,60 @@ def distances(a: Floats, b: Floats) -> Floats:
     return np.sqrt(squared, out=squared)
 
 
+@dataclass(eq=False)
+class Sites:
+    """Scaled points z (n, F) that many others are compared with: what their distances need, and the pull of each.
+
+    cross: (F, n) and squares: (n,), so that r^2 = 5 |x|^2 + x' cross + squares.  pull: (n, F + 1) the points and ones.
+    """
+
+    cross: Floats
+    squares: Floats
+    pull: Floats
+
+    @classmethod
+    def of(cls, z: Floats) -> Sites:
+        """Of scaled points z (n, F)."""
+        n, width = z.shape
+        pull = np.ones((n, width + 1))
+        pull[:, :width] = z
+        return cls(np.ascontiguousarray(-10.0 * z.T), 5.0 * np.einsum("ij,ij->i", z, z), pull)
+
+    def distances(self, x: Floats) -> Floats:
+        """(m, n) as `distances(x, z)` of scaled x (m, F)."""
+        squared = np.dot(x, self.cross)
+        squared += (5.0 * np.einsum("ij,ij->i", x, x))[:, None]
+        squared += self.squares
+        np.maximum(squared, 0.0, out=squared)
+        np.sqrt(squared, out=squared)
+        return np.asarray(squared)
+
+
 def matern52(r: Floats) -> tuple[Floats, Floats]:
     """(k, c) of the same shape as r: the kernel, and c = 5/3 (1 + r) e^-r, so that dk/dz_k = -c (z_k - z'_k)."""
-    decay = np.exp(-r)
-    c = (1.0 + r) * decay
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    c = r + 1.0
+    c *= decay
     k = r * r
     k *= decay
     k *= 1.0 / 3.0
     k += c
     c *= 5.0 / 3.0
     return k, c
+
+
+def matern52_alone(r: Floats) -> Floats:
+    """The kernel only, of the same shape as r, which is overwritten."""
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    decay *= 1.0 / 3.0
+    k = r * r
+    r += 1.0
+    r *= 3.0
+    k += r
+    k *= decay
+    return np.asarray(k)
 
 
 def cholesky(matrix: Floats) -> Floats | None:

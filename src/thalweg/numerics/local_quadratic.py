@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from .gaussian_process import _FAILED, Prior, _solve, minimise, profiled
-from .kernels import cholesky, distances, matern52, solve_lower
+from .gaussian_process import Prior, _solve, minimise
+from .kernels import Sites, cholesky, distances, matern52, matern52_alone, solve_lower
+from .local_likelihood import EXTRA, LocalLikelihood
 from .quasi_random import Floats
-
-EXTRA = 6
-"""Hyperparameters after the lengthscales: log a, log b, log c, log e, log h, log g."""
 
 _QUADRATIC = np.append(np.full(4, 8.0), np.log([1e-6, 1e-8]))
 
@@ -41,36 +40,7 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
 
     theta: (L + 6,), L = 1 (one lengthscale for all columns) or d.  u: (n, d).  y: (n,).  height: (n,) w above.
     """
-    n, lengths = len(y), len(theta) - EXTRA
-    a, b, c, e, h, g = np.exp(theta[lengths:]).tolist()
-    z = u * np.exp(-theta[:lengths])
-    products, squares = u @ u.T, u * u
-    crossed, alike = products * products, squares @ squares.T
-    size = squares.sum(axis=1)
-    k, slope = matern52(distances(z, z))
-    k += a * products
-    k += b * crossed
-    k += c * alike
-    k += np.multiply.outer(e * size, size)
-    k.ravel()[:: n + 1] += g + h * height
-    factor = cholesky(k)
-    if factor is None:
-        return _FAILED, np.zeros_like(theta)
-    loss, weights = profiled(factor, y)
-    diagonal = np.diagonal(weights)
-    gradient = np.empty_like(theta)
-    gradient[lengths:] = (
-        -0.5 * a * float(np.vdot(weights, products)),
-        -0.5 * b * float(np.vdot(weights, crossed)),
-        -0.5 * c * float(np.vdot(weights, alike)),
-        -0.5 * e * float(size @ weights @ size),
-        -0.5 * h * float(diagonal @ height),
-        -0.5 * g * float(diagonal.sum()),
-    )
-    weights *= slope
-    slopes = weights.sum(axis=1) @ (z * z) - np.einsum("ij,ij->j", z, weights @ z)
-    gradient[:lengths] = -slopes if lengths > 1 else -slopes.sum()
-    return loss, gradient
+    return LocalLikelihood(u, y, height, len(theta) - EXTRA)(theta)
 
 
 @dataclass
@@ -98,7 +68,7 @@ class LocalModel:
         shares = (a, b, c, e)
         inverse_lengths = np.broadcast_to(np.exp(-theta[:lengths]), (u.shape[1],)).copy()
         z = u * inverse_lengths
-        k = matern52(distances(z, z))[0] + _quadratic(shares, u, u)
+        k = matern52_alone(distances(z, z)) + _quadratic(shares, u, u)
         while True:
             matrix = k.copy()
             matrix.ravel()[:: len(y) + 1] += g + h * height
@@ -117,8 +87,8 @@ class LocalModel:
         if not len(u):
             return self
         z = u * self.inverse_lengths
-        rows = matern52(distances(z, self.z))[0] + _quadratic(self.shares, u, self.u)
-        block = matern52(distances(z, z))[0] + _quadratic(self.shares, u, u)
+        rows = matern52_alone(distances(z, self.z)) + _quadratic(self.shares, u, self.u)
+        block = matern52_alone(distances(z, z)) + _quadratic(self.shares, u, u)
         left = solve_lower(self.factor, rows.T).T  # L21 of the longer factor
         rest = block - left @ left.T
         rest.ravel()[:: len(u) + 1] += 1e-6 * np.maximum(np.diagonal(block), 1.0)
@@ -133,33 +103,67 @@ class LocalModel:
         more = {"u": np.concatenate([self.u, u]), "z": np.concatenate([self.z, z]), "factor": factor, "alpha": alpha}
         return replace(self, **more)  # type: ignore[arg-type]  # arrays, all of them
 
+    @cached_property
+    def terms(self) -> _Terms:
+        """What every prediction needs of the known points."""
+        _, _, c, e = self.shares
+        known = self.u * self.u
+        even = c * known.T
+        even += e * known.sum(axis=1)
+        d, n = even.shape
+        pull = np.zeros((2 * n, d + 1))
+        pull[:n, :d], pull[:n, d], pull[n:, :d] = self.z * self.inverse_lengths, 1.0, self.u
+        return _Terms(Sites.of(self.z), np.ascontiguousarray(self.u.T), even, pull, 2.0 * (even @ self.alpha))
+
     def lower_bound(self, u: Floats, weight: float) -> tuple[Floats, Floats]:
         """(mean - weight sd (m,), its gradient (m, d)) at u (m, d)."""
         a, b, c, e = self.shares
+        terms, (m, d), n = self.terms, u.shape, len(self.u)
         z = u * self.inverse_lengths
-        squares, known = u * u, self.u * self.u
-        size, sizes = squares.sum(axis=1), known.sum(axis=1)
-        products = u @ self.u.T
-        k, decay = matern52(distances(z, self.z))
-        k += a * products + b * products * products + c * (squares @ known.T) + np.multiply.outer(e * size, sizes)
-        inner = a + 2.0 * b * products
+        squares = u * u
+        size = np.add.reduce(squares, axis=1)
+        k, decay = matern52(terms.sites.distances(z))
+        # a p + b p^2, with the slope a + 2 b p; the terms of even order have the slope 2 u (c u'^2 + e |u'|^2)
+        products = np.dot(u, terms.across)
+        bent = b * products
+        inner = bent + a
+        products *= inner
+        k += products
+        k += np.dot(squares, terms.even)
+        inner += bent
         v = solve_lower(self.factor, k.T)
-        prior = 1.0 + a * size + (b + e) * size * size + c * np.einsum("ij,ij->i", squares, squares)
+        prior = 1.0 + size * (a + (b + e) * size) + c * np.einsum("ij,ij->i", squares, squares)
         variance = np.maximum(prior - np.einsum("ij,ij->j", v, v), 1e-12 * prior)
         beta = solve_lower(self.factor, v, transposed=True).T
-        both = self._pull(decay * self.alpha, z) + (inner * self.alpha) @ self.u
-        to_mean = both + 2.0 * u * (c * (self.alpha @ known) + e * float(self.alpha @ sizes))
-        both = self._pull(decay * beta, z) + (inner * beta) @ self.u
-        both += 2.0 * u * (c * (beta @ known) + e * (beta @ sizes)[:, None])
-        to_variance = 2.0 * u * (a + 2.0 * (b + e) * size[:, None] + 2.0 * c * squares) - 2.0 * both
+        weights = np.empty((2, m, 2, n))
+        np.multiply(decay, self.alpha, out=weights[0, :, 0])
+        np.multiply(inner, self.alpha, out=weights[0, :, 1])
+        np.multiply(decay, beta, out=weights[1, :, 0])
+        np.multiply(inner, beta, out=weights[1, :, 1])
+        both = np.dot(weights.reshape(2 * m, 2 * n), terms.pull).reshape(2, m, d + 1)
+        z *= self.inverse_lengths
+        slopes = both[:, :, :d] - both[:, :, d:] * z
+        twice = 2.0 * u
+        slopes[0] += u * terms.even_mean
+        slopes[1] += twice * np.dot(beta, terms.even.T)
+        to_variance = twice * ((a + (2.0 * (b + e)) * size)[:, None] + (2.0 * c) * squares)
+        to_variance -= 2.0 * slopes[1]
         sd = np.sqrt(self.scale * variance)
-        slope = to_mean - weight * self.scale * to_variance / (2.0 * sd)[:, None]
-        return self.mean + k @ self.alpha - weight * sd, slope
+        slope = slopes[0] - ((0.5 * weight * self.scale) / sd)[:, None] * to_variance
+        return self.mean + np.dot(k, self.alpha) - weight * sd, slope
 
-    def _pull(self, weights: Floats, z: Floats) -> Floats:
-        pulled = weights @ self.z
-        pulled -= weights.sum(axis=1)[:, None] * z
-        return np.asarray(pulled * self.inverse_lengths)
+
+@dataclass(eq=False)
+class _Terms:
+    """across: (d, n) the points.  even: (d, n) what |u_k|^2 is multiplied with.  pull: (2 n, d + 1) of the slopes of
+    both parts of the kernel.  even_mean: (d,) the slope of the mean's even part per u.
+    """
+
+    sites: Sites
+    across: Floats
+    even: Floats
+    pull: Floats
+    even_mean: Floats
 
 
 def _quadratic(shares: tuple[float, float, float, float], u: Floats, v: Floats) -> Floats:
@@ -187,12 +191,14 @@ def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iteratio
     prior = local_prior(lengths)
     start = prior.mean if theta is None or len(theta) != len(prior.mean) else theta
 
-    def objective(theta: Floats) -> tuple[float, Floats]:
-        value, slope = negative_log_likelihood(theta, u, values, height)
-        penalty, more = prior.penalty(theta)
-        return value + penalty, slope + more
-
     if iterations:
+        likelihood = LocalLikelihood(u, values, height, lengths)
+
+        def objective(theta: Floats) -> tuple[float, Floats]:
+            value, slope = likelihood(theta)
+            penalty, more = prior.penalty(theta)
+            return value + penalty, slope + more
+
         starts = [start]
         if lengths > 1 and len(u) > u.shape[1] + 2:
             starts.append(np.concatenate([prior.mean[:lengths], _QUADRATIC]))
