@@ -1,9 +1,10 @@
 """The models behind Bayesian proposals: values, and the risk that a point fails or violates a constraint.
 
-The risk is one more Gaussian process, on -1/2 where a point was fine, 1 where it failed and v / (v + median v) where a
-constraint was violated by v: the chance that a point is fine is Phi(-mean / sd). It steers away from regions that fail,
-and finds the border of the feasible region from the amounts (after Gardner et al., ICML 2014, whose expected
-improvement is weighted with the probability of feasibility).
+The risk is one more Gaussian process: the chance that a point is fine is Phi(-mean / sd), and expected improvement is
+weighted with it (Gardner et al., ICML 2014). It knows 1 where a point failed, and -1/2 where all was fine. Where a
+constraint was violated by v it knows v / median v (beyond that its logarithm), and of fine points then only that they
+are on the other side of the border: see `numerics.censored`. With -1/2 for all of them the model saw a step there: 9 to
+11 of 45 points were feasible in a test where now more than 30 are, and the best was ten times further from the optimum.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from ...core.batch import Floats, Ints, Mask
 from ...numerics.acquisition import Kind, log_chance, score
+from ...numerics.censored import expected_negatives
 from ...numerics.gaussian_process import Posterior, Prior, compress, fit
 
 CAP = 250
@@ -23,6 +25,7 @@ _GROWTH = 1.05
 _WARM, _MANY = 12, 120  # iterations of fits that go on from the last one, with so many points: some milliseconds each
 _QUIET, _FEW = 1e-3, 5  # of the better half's range;  the best values that are looked at
 _FINE, _FAILED = -0.5, 1.0
+_SAFEST = -5.0  # of what is guessed of fine points
 
 
 @dataclass(eq=False)
@@ -234,14 +237,21 @@ def risk_rows(memory: Memory, rng: np.random.Generator) -> Ints:
 
 def risk_model(memory: Memory, rows: Ints, x: Floats, groups: Ints, fitted: Fitted) -> Posterior:
     """The posterior of risk (see the module's text) at `rows` with features x (len(rows), F)."""
-    amounts = memory.violations[rows]
-    violated = amounts > 0
-    y = np.where(memory.ok[rows], _FINE, _FAILED)
+    ok, amounts = memory.ok[rows], memory.violations[rows]
+    violated = ok & (amounts > 0)
+    y = np.where(ok, _FINE, _FAILED)
+    fine = np.flatnonzero(ok & ~violated)
+    guess = len(fine) > 0 and bool(violated.any())
     if violated.any():
-        middle = float(np.median(amounts[violated]))
-        squashed = np.where(violated, amounts / (amounts + middle), 0.0)
-        y = np.where(violated & memory.ok[rows], squashed, y)
+        share = amounts[violated] / float(np.median(amounts[violated]))
+        y[violated] = np.where(share > 1.0, 1.0 + np.log(np.maximum(share, 1.0)), share)
+    if guess:
+        y[fine] = expected_negatives(x, y, fine, groups, fitted.theta, _SAFEST)
+    before = fitted.theta
     posterior = fitted.update(x, y, groups, len(memory.values), noisy=False)
+    if guess and fitted.theta is not before:
+        y[fine] = expected_negatives(x, y, fine, groups, fitted.theta, _SAFEST)
+        posterior = Posterior.of(x, y, groups, fitted.theta)
     # where all were bad the scale is that of equal values: nothing, but how far the badness reaches is not known
     posterior.scale = max(posterior.scale, 0.1)
     return posterior
