@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 from thalweg.numerics.projected_bfgs import projected_bfgs
@@ -64,3 +65,26 @@ def test_a_flat_function_ends_at_once():
     points, _ = projected_bfgs(function, start, np.zeros(2), np.ones(2))
     assert len(calls) == 1
     np.testing.assert_array_equal(points, start)
+
+
+def test_a_contest_ends_where_all_starts_together_would_and_takes_less():
+    """Two valleys: who is in the shallow one is given up, the others are followed to the end."""
+    rows_seen = []
+
+    def function(x, rows):
+        rows_seen.append(len(rows))
+        near, far = ((x - 0.2) ** 2).sum(axis=1), ((x - 0.8) ** 2).sum(axis=1)
+        deep, shallow = np.exp(-20 * near), 0.3 * np.exp(-20 * far)
+        slope = 40 * (deep[:, None] * (x - 0.2) + shallow[:, None] * (x - 0.8))
+        return -deep - shallow, slope
+
+    starts = np.array([[0.35, 0.1], [0.05, 0.3], [0.7, 0.7], [0.9, 0.75], [0.75, 0.95]])
+    box = np.zeros(2), np.ones(2)
+    points, values = projected_bfgs(function, starts, *box)
+    without = sum(rows_seen)
+    rows_seen.clear()
+    few, best = projected_bfgs(function, starts, *box, contest=4)
+    np.testing.assert_allclose(few[best.argmin()], points[values.argmin()], atol=1e-4)
+    assert best.min() == pytest.approx(values.min(), abs=1e-7)
+    assert sum(rows_seen) < 0.8 * without
+    assert np.abs(few[2:] - 0.8).max() < 0.25  # what was given up stays where it was

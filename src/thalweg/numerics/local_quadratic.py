@@ -17,11 +17,12 @@ from functools import cached_property
 
 import numpy as np
 
-from .gaussian_process import Prior, _solve, minimise
+from .gaussian_process import Prior, _solve, minima
 from .kernels import Sites, cholesky, distances, matern52, matern52_alone, solve_lower
 from .local_likelihood import EXTRA, LocalLikelihood
 from .quasi_random import Floats
 
+_SAME = 0.1  # log likelihoods
 _QUADRATIC = np.append(np.full(4, 8.0), np.log([1e-6, 1e-8]))
 
 
@@ -47,7 +48,7 @@ def negative_log_likelihood(theta: Floats, u: Floats, y: Floats, height: Floats)
 class LocalModel:
     """The posterior; build it with `fit_local`. u: (n, d) points.  theta: what was found, for the next warm start.
 
-    shares: a, b, c, e of the kernel.
+    shares: a, b, c, e of the kernel.  agreed: whether both searches for theta ended at the same likelihood.
     """
 
     u: Floats
@@ -59,6 +60,7 @@ class LocalModel:
     mean: float
     scale: float
     theta: Floats
+    agreed: bool = False
 
     @classmethod
     def of(cls, u: Floats, y: Floats, height: Floats, theta: Floats) -> LocalModel:
@@ -175,12 +177,14 @@ def _quadratic(shares: tuple[float, float, float, float], u: Floats, v: Floats) 
     return np.asarray(total)
 
 
-def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15) -> LocalModel:
+def fit_local(
+    u: Floats, y: Floats, theta: Floats | None, lengths: int, iterations: int = 15, again: bool = True
+) -> LocalModel:
     """The model of points u (n, d), in units of the region's half-width around its centre, and values y (n,).
 
     theta: where the search for hyperparameters begins (an earlier model's), None: at the prior's mean. With d
     lengthscales it begins again where a quadratic explains nearly all: the way there may lead uphill.
-    lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.
+    lengths: 1 or d lengthscales.  iterations: of L-BFGS; 0 keeps theta.  again: False spares the second search.
     """
     y = y / max(float(np.abs(y).max()), 1e-300)  # whatever follows does not overflow
     low = float(y.min())
@@ -191,6 +195,7 @@ def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iteratio
     prior = local_prior(lengths)
     start = prior.mean if theta is None or len(theta) != len(prior.mean) else theta
 
+    agreed = False
     if iterations:
         likelihood = LocalLikelihood(u, values, height, lengths)
 
@@ -200,7 +205,9 @@ def fit_local(u: Floats, y: Floats, theta: Floats | None, lengths: int, iteratio
             return value + penalty, slope + more
 
         starts = [start]
-        if lengths > 1 and len(u) > u.shape[1] + 2:
+        if again and lengths > 1 and len(u) > u.shape[1] + 2:
             starts.append(np.concatenate([prior.mean[:lengths], _QUADRATIC]))
-        start = minimise(objective, starts, prior.low, prior.high, iterations)
-    return LocalModel.of(u, values, height, np.asarray(start, dtype=np.float64))
+        found = minima(objective, starts, prior.low, prior.high, iterations)
+        start = min(found, key=lambda pair: pair[0])[1]
+        agreed = len(found) > 1 and abs(found[0][0] - found[1][0]) < _SAME
+    return replace(LocalModel.of(u, values, height, np.asarray(start, dtype=np.float64)), agreed=agreed)

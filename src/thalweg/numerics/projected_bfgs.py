@@ -23,6 +23,7 @@ Function = Callable[[Floats, NDArray[np.int64]], tuple[Floats, Floats]]
 """(m, d) points, (m,) which starts they belong to -> values (m,), gradients (m, d)."""
 
 _LEAP = 5.0  # first steps: the most that a learnt Hessian may ask for
+_HOPE = 2.0  # next steps that a start may be behind
 _STILL = 1e-6  # of the box: what moves less has arrived
 
 
@@ -106,11 +107,14 @@ def projected_bfgs(
     calls: int = 25,
     first: float = 0.1,
     tolerance: float = 1e-9,
+    contest: int | None = None,
 ) -> tuple[Floats, Floats]:
     """(points (m, d), values (m,)) reached from `starts` (m, d) in the box low (d,), high (d,).
 
     calls: of the function, for all starts together.  first: the length of the first step, as a share of the box.
     tolerance: a start is done when a step gains less than tolerance (1 + |value|).
+    contest: where only the best end is wanted: after so many calls a start is given up that is worse than the best one
+    by more than twice what its slope promises of its next step.
     """
     x = np.clip(starts, low, high)
     m, d = x.shape
@@ -119,7 +123,7 @@ def projected_bfgs(
     ends, values = x, f
     unit = np.repeat(np.eye(d)[None], m, axis=0)
     runs = _Runs(np.arange(m), x, f, g, unit, np.ones(m), np.ones(m), np.full(m, np.inf))
-    for _ in range(calls - 1):
+    for call in range(1, calls):
         direction = runs.directions(low, high)
         longest = np.maximum(np.maximum.reduce(np.abs(direction * per_width), axis=1, initial=0.0), 1e-300)
         length = np.minimum(runs.cap / longest, runs.most) * runs.step
@@ -128,6 +132,10 @@ def projected_bfgs(
         trial = np.minimum(np.maximum(direction, low), high)
         moved = trial - runs.x
         going = np.maximum.reduce(np.abs(moved * per_width), axis=1, initial=0.0) > _STILL
+        if contest is not None and call >= contest and len(values) > 1:
+            best = min(float(np.fmin.reduce(values)), float(np.fmin.reduce(runs.f)))
+            promised = np.add.reduce(moved * runs.g, axis=1)
+            going &= (runs.f + _HOPE * promised < best) | (runs.f <= best)
         if np.count_nonzero(going) < len(going):
             ends, values = _kept(ends, values, runs)
             runs.only(going)

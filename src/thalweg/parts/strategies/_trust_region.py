@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.batch import Floats, Ints
-from ...numerics.local_quadratic import EXTRA, fit_local
+from ...numerics.local_likelihood import EXTRA
+from ...numerics.local_quadratic import fit_local
 from ...numerics.projected_bfgs import projected_bfgs
 
 _FIRST, _LARGEST, _SMALLEST = 0.2, 1.0, 1e-7
@@ -25,6 +26,8 @@ _GROW = 2.0
 _REACH = 6.0  # points within so many half-widths of the box may be in the model
 _BOLD, _WARY = 0.3, 1.0  # weights of the standard deviation
 _MANY = 12  # columns above which one lengthscale is fitted for all of them, or a step costs tens of milliseconds
+_AGREED = 2  # fits with one search after two searches have agreed
+_CONTEST = 5  # calls after which starts that are behind are given up
 _MOST = 150  # points in the model, for the same reason
 
 
@@ -33,7 +36,10 @@ Chance = Callable[[Floats], tuple[Floats, Floats]]
 
 @dataclass(eq=False)
 class TrustRegion:
-    """radius: the box's half-width.  turn: whether the next step is local.  successes: so far.  theta: a warm start."""
+    """radius: the box's half-width.  turn: whether the next step is local.  successes: so far.  theta: a warm start.
+
+    agreed: fits for which one search is enough, as two ended in the same place.
+    """
 
     radius: float = _FIRST
     turn: bool = True
@@ -42,6 +48,7 @@ class TrustRegion:
     successes: int = 0
     theta: Floats = field(default_factory=lambda: np.empty(0))
     count: int = 0
+    agreed: int = 0
 
     def step(
         self,
@@ -72,15 +79,19 @@ class TrustRegion:
         lengths = d if d <= _MANY else 1
         # like the global model: between fits the last hyperparameters serve
         refit = len(points) >= self.count * 1.02 or len(self.theta) != lengths + EXTRA
-        model = fit_local(u, y, self.theta if len(self.theta) else None, lengths, 15 if refit else 0)
+        again = self.agreed <= 0
+        model = fit_local(u, y, self.theta if len(self.theta) else None, lengths, 15 if refit else 0, again)
         if refit:
             self.theta, self.count = model.theta, len(points)
+            self.agreed = (_AGREED if model.agreed else 0) if again else self.agreed - 1
         model = model.believing((pending - centre) / self.radius)
         weight = _WARY if self.wary or len(pending) else _BOLD
         low = np.maximum(-1.0, -centre / self.radius)
         high = np.minimum(1.0, (1.0 - centre) / self.radius)
         starts = np.concatenate([np.zeros((1, d)), rng.uniform(low, high, (5, d))])
-        ends, bounds = projected_bfgs(lambda x, _: model.lower_bound(x, weight), starts, low, high, calls=25)
+        ends, bounds = projected_bfgs(
+            lambda x, _: model.lower_bound(x, weight), starts, low, high, calls=25, contest=_CONTEST
+        )
         if chance is not None:
             # the whole promised gain is what a chance of 1/e costs
             gain = float(model.lower_bound(np.zeros((1, d)), 0.0)[0][0] - bounds.min())
@@ -90,7 +101,7 @@ class TrustRegion:
                 log_chance, more = chance(centre + self.radius * x)
                 return bound - gain * log_chance, slope - gain * self.radius * more
 
-            ends, bounds = projected_bfgs(careful, starts, low, high, calls=25)
+            ends, bounds = projected_bfgs(careful, starts, low, high, calls=25, contest=_CONTEST)
         best: Floats = centre + self.radius * ends[int(np.argmin(bounds))]
         return best.clip(0.0, 1.0)
 
