@@ -146,7 +146,7 @@ def rule_of(row: Row) -> str | None:
     counts = {"real": (1, 0, 0, 0), "integers": (0, 1, 0, 0), "choices": (0, 0, 1, 0), "orders": (0, 0, 0, 1)}
     columns = [row.columns * part for part in counts[row.kind]]
     budget = row.evaluations * row.columns
-    facts = Facts(row.columns, *columns, False, None, 1, row.noisy, budget, True)
+    facts = Facts(row.columns, *columns, False, None, 1, row.suite == "constrained", row.noisy, budget, True)
     plan = next(rule.plan for rule in RULES if rule.fits(facts))
     return plan if isinstance(plan, str) else None
 

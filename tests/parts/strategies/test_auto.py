@@ -13,7 +13,7 @@ from thalweg.core.batch import Answers
 from thalweg.core.choices import Choice, Permutation
 from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Integer
-from thalweg.core.problem import Objective, Problem
+from thalweg.core.problem import Objective, Problem, constraints_of
 from thalweg.core.space import Space
 from thalweg.parts.strategies._plans import PLANS, make_plan, plan_words
 from thalweg.parts.strategies.auto import RULES, Auto, Facts
@@ -104,6 +104,17 @@ def test_noise_is_met_by_a_model_at_any_budget_and_by_a_population_later(space, 
     assert options["costs"][0] > exact[0]  # the knowledge gradient thinks longer than expected improvement
     wide = Problem(Space([(0.0, 1.0)] * 60), noisy=True)
     assert Auto.choose(Facts.of(wide, 6000)).plan[0] == "cmaes"
+
+
+def test_measured_constraints_are_met_by_a_model_of_their_borders():
+    space = Space([(0.0, 1.0)] * 4)
+    free, bound = (
+        Auto.choose(Facts.of(Problem(space, constraints=given), 400)) for given in ((), constraints_of("g <= 0"))
+    )
+    assert free.plan[1][0][0] == "handover"
+    assert [child[0] for child in bound.plan[1]] == ["bayesian", "cmaes", "de", "annealing"]
+    assert "measured constraints" in bound.facts
+    assert not bound.measured
 
 
 def test_models_of_more_objectives_and_parameters_cost_more():

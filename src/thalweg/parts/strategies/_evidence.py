@@ -43,6 +43,10 @@ class Counts(Size, Protocol):
         """Of orders and subsets."""
 
     @property
+    def constrained(self) -> bool:
+        """Whether violations are measured."""
+
+    @property
     def noisy(self) -> bool:
         """Whether values carry noise."""
 
@@ -62,9 +66,11 @@ class Class:
 
     @classmethod
     def of(cls, facts: Counts) -> Class | None:
-        """The class of a problem; None: nothing like it was ever measured (several objectives, many columns)."""
+        """The class of a problem; None: nothing like it was ever measured (several objectives, measured
+        constraints, many columns).
+        """
         columns = next((pair for pair in COLUMNS if pair[0] <= facts.dimension <= pair[1]), None)
-        if columns is None or facts.objectives > 1:
+        if columns is None or facts.objectives > 1 or facts.constrained:
             return None
         rate = facts.budget / facts.dimension
         nearest = min(EVALUATIONS, key=lambda number: max(number / rate, rate / number))

@@ -39,6 +39,8 @@ class Facts:
     size: int | None
     """Different feasible points; None: infinitely or too many."""
     objectives: int
+    constrained: bool
+    """Whether violations are measured while evaluating."""
     noisy: bool
     budget: int
     """Evaluations; a default where the study has no number."""
@@ -58,6 +60,7 @@ class Facts:
             conditional=space.conditional,
             size=space.size,
             objectives=len(problem.objectives),
+            constrained=bool(problem.constraints),
             noisy=problem.noisy,
             budget=budget if budget is not None else 100 * max(space.dimension, 1),
             budget_known=budget is not None,
@@ -88,6 +91,7 @@ class Facts:
         text += ", some conditional" if self.conditional else ""
         text += f", {self.size} different points" if self.size is not None else ""
         text += f", {self.objectives} objectives" if self.objectives > 1 else ""
+        text += ", measured constraints" if self.constrained else ""
         text += ", noisy" if self.noisy else ""
         return text + (f", {self.budget} evaluations" if self.budget_known else ", no number of evaluations given")
 
@@ -156,6 +160,12 @@ RULES: tuple[Rule, ...] = (
         lambda f: f.noisy and f.budget >= 40 * f.dimension,
         "cmaes",
         "noise, and evaluations enough for a population that averages it out",
+    ),
+    Rule(
+        lambda f: f.constrained and f.dimension <= _WIDE,
+        "model_populations",
+        "measured constraints: a Gaussian process learns where their borders run, along which the best points lie and "
+        "on which methods that follow slopes stand still; methods without a model go on from there",
     ),
     Rule(
         lambda f: f.real and f.dimension <= _WIDE,
