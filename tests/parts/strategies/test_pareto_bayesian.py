@@ -12,7 +12,8 @@ from thalweg.core.problem import Problem, objectives_of
 from thalweg.numerics.dominance import front
 from thalweg.numerics.hypervolume import hypervolume
 from thalweg.numerics.hypervolume_improvement import improvement, log_expected_improvement
-from thalweg.parts.strategies._front_model import FrontModel, Scale, boxes_of, floor_of, informative_rows
+from thalweg.parts.strategies._front_fits import informative_rows
+from thalweg.parts.strategies._front_model import FrontModel, Scale, boxes_of, floor_of
 from thalweg.parts.strategies.nsga2 import NSGA2
 from thalweg.parts.strategies.pareto_bayesian import ParetoBayesian
 

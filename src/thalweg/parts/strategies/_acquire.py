@@ -21,6 +21,8 @@ _ROUNDS = 3  # of slopes and neighbourhoods in mixed spaces
 _ROUGH_CALLS, _ROUGH = 5, 1e-2  # of a model in one round, and the gain (in the utility) that is worth another one
 _POLISHED = 2
 _SCALES = np.array([0.2, 0.06, 0.01, 0.003])
+SWEEPS = 2
+_GRID = 48  # values that a sweep tries in each column
 _APART = 0.03  # of the box: rows of one step of a batch differ by more in some column
 
 
@@ -32,13 +34,21 @@ class Search:
     view: View
     net: Floats
 
-    def best(self, surrogate: Surrogate, good: Floats, met: Seen, rng: np.random.Generator, count: int) -> Floats:
-        """(k <= count, D) new points of high utility, the best first.  good: (g, D) the best known points."""
+    def best(
+        self, surrogate: Surrogate, good: Floats, met: Seen, rng: np.random.Generator, count: int, sweeps: int = 0
+    ) -> Floats:
+        """(k <= count, D) new points of high utility, the best first.  good: (g, D) the best known points.
+
+        sweeps: how often every column is searched by itself, for utilities with many optima along each (smooth views).
+        """
         far = self.snapped((self.net + rng.random(self.space.dimension)) % 1.0, rng)
         near = self.snapped(self._around(good, rng), rng)
         of_far, of_near = self._utility(surrogate, far, met), self._utility(surrogate, near, met)
         if self.view.is_smooth:
             starts = np.concatenate([far[_top(of_far, _STARTS)], near[_top(of_near, _STARTS)]])
+            if sweeps:
+                swept = self._swept(surrogate, starts[[0, min(_STARTS, len(starts) - 1)]], rng, sweeps)
+                starts = np.concatenate([starts, swept])
             ends = self._climb(surrogate, starts, calls=25)
         else:
             both, of_both = np.concatenate([far, near]), np.concatenate([of_far, of_near])
@@ -67,6 +77,24 @@ class Search:
             return np.empty(0)
         utility = surrogate.utility(self.view.features(points))
         return np.where(met.contains(points), -np.inf, utility) if met.on else utility
+
+    def _swept(self, surrogate: Surrogate, starts: Floats, rng: np.random.Generator, sweeps: int) -> Floats:
+        """Points (m, D), each column in turn moved to its best value of a fine grid, the others as they are."""
+        points = starts.copy()
+        value = surrogate.utility(self.view.features(points))
+        at = np.arange(len(points))
+        for _ in range(sweeps):
+            for column in rng.permutation(self.view.plain):
+                grid = (np.arange(_GRID) + rng.random(_GRID)) / _GRID
+                tried = np.repeat(points[:, None], _GRID, axis=1)
+                tried[:, :, column] = grid
+                features = self.view.features(tried.reshape(-1, points.shape[1]))
+                found = surrogate.utility(features).reshape(len(points), _GRID)
+                best = found.argmax(axis=1)
+                better = found[at, best] > value
+                points[better, column] = grid[best[better]]
+                value[better] = found[at, best][better]
+        return points
 
     def _climb(self, surrogate: Surrogate, starts: Floats, calls: int, tolerance: float = 1e-5) -> Floats:
         """Points (m, D) moved along the slopes of their smooth columns, the others as they are."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...core.batch import Floats, Ints
+from ...core.batch import Floats
 from ...numerics.acquisition import log_chance
 from ...numerics.dominance import front
 from ...numerics.gaussian_process import Posterior
@@ -20,12 +20,12 @@ from ...numerics.hypervolume_improvement import (
     log_expected_improvement_with_gradients,
     thinned,
 )
-from ._surrogate import CAP, Fitted
+from ._front_fits import Model
 
 MARGIN = 0.1  # of the front's range, from the nadir to the reference point
 _KNEE = 1.0  # the range's share in which values above the reference grow by a factor e, or nearly
 _SMALLEST = 1.0  # of the way from the ideal point to the middle of the first values: the front's least range, at first
-_MOST = {1: 1, 2: 64, 3: 40, 4: 24}
+_MOST = {1: 1, 2: 128, 3: 150, 4: 40}
 """Members of the front, per number of objectives, that the boxes are made of."""
 _FEW = 14  # for more objectives
 _TIES, _TIED = 3, 1e-9  # so many zeros, to so much of the front's range, are a bound, not chance
@@ -66,7 +66,7 @@ class FrontModel:
     nothing, -inf where that is not known; squeezed shares.
     """
 
-    values: list[Posterior]
+    values: list[Model]
     risk: Posterior | None
     kept: Floats
     reference: Floats
@@ -123,7 +123,7 @@ class FrontModel:
         means = np.maximum(np.stack([model.predict(x)[0] for model in self.values], axis=1), high)
         return replace(self, values=self._with(x, means))
 
-    def _with(self, x: Floats, means: Floats) -> list[Posterior]:
+    def _with(self, x: Floats, means: Floats) -> list[Model]:
         models = list(self.values)
         for row, mean in zip(x, means, strict=True):
             models = [model.append(row, float(value)) for model, value in zip(models, mean, strict=True)]
@@ -146,28 +146,3 @@ def boxes_of(kept: Floats, reference: Floats, floor: Floats | None = None) -> Bo
     m = kept.shape[1]
     inside = kept[(kept < reference).all(axis=1)]
     return Boxes.of(inside[thinned(inside, _MOST.get(m, _FEW))], reference, floor)
-
-
-def informative_rows(shares: Floats, members: Ints, rng: np.random.Generator) -> Ints:
-    """Rows, at most CAP, that the models are made of: the front, what comes next to it, and a third of the rest.
-
-    shares: (n, m).  members: rows of the front.
-    """
-    n = len(shares)
-    if n <= CAP:
-        return np.arange(n)
-    members = members[thinned(shares[members], CAP // 2)]
-    # by how much all objectives must improve to be on the front: the additive epsilon indicator
-    lacks = (shares[:, None, :] - shares[members][None]).max(axis=2).min(axis=1)
-    lacks[members] = -np.inf
-    near = np.argpartition(lacks, 2 * CAP // 3)[: 2 * CAP // 3]
-    others = np.setdiff1d(np.arange(n), near)
-    return np.sort(np.concatenate([near, rng.choice(others, CAP - len(near), replace=False)]))
-
-
-def value_models(shares: Floats, x: Floats, groups: Ints, fitted: list[Fitted], total: int) -> list[Posterior]:
-    """A posterior for every objective: shares (n, m) at features x (n, F).
-
-    How much of the values is noise is learnt, of exact ones too: what is too rough for a model should not bend it.
-    """
-    return [item.update(x, np.ascontiguousarray(shares[:, j]), groups, total, True) for j, item in enumerate(fitted)]

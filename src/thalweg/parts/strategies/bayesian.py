@@ -25,22 +25,16 @@ import numpy as np
 
 from ...core.batch import Answers, Floats, Status
 from ...core.errors import StrategyError
-from ...core.strategy import Abilities, Strategy
+from ...core.strategy import Abilities
 from ...numerics.acquisition import Kind
-from ...numerics.blas import one_thread
-from ...numerics.gaussian_process import Posterior
-from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
-from ._acquire import NET, Search
 from ._gain import most_gain
-from ._seen import Seen
-from ._surrogate import Fitted, Memory, Surrogate, risk_model, risk_rows, training_rows, value_model
+from ._gaussian import STEPS, Gaussian
+from ._surrogate import Fitted, Surrogate, training_rows, value_model
 from ._trust_region import TrustRegion
 from ._views import View
 
-_STEPS = 8  # in which a large batch is made: rows of one step are different optima of one model
 _MARGIN = 0.01  # standard deviations of all values: any improvement, however small, is what "pi" would find otherwise
 _TOO_NEAR = 0.02  # half-widths of the box: a local row nearer than that to one that is out says nothing new
-_SHUNNED = 60  # failed points that the model of values hears of
 _LOCAL_SHARE, _LUCKY_SHARE = 0.25, 0.5  # of a batch, the second after a local success
 _GOOD = 50  # known points with the lowest values, among which those with the lowest means are looked for under noise
 
@@ -48,7 +42,7 @@ Acquisition = Kind | Literal["auto", "kg"]
 _ACQUISITIONS = ("auto", *get_args(Kind), "kg")
 
 
-class Bayesian(Strategy):
+class Bayesian(Gaussian):
     """Gaussian-process search for expensive objectives: tens to a few thousand evaluations, up to about 20 parameters.
 
     acquisition: "logei", "ei", "ucb" (confidence bound), "pi" (probability of improvement) or "kg" (knowledge gradient:
@@ -73,56 +67,29 @@ class Bayesian(Strategy):
             raise StrategyError(f"acquisition: one of {_ACQUISITIONS} expected, got {acquisition!r}")
         if not 0 <= exploration_rate <= 1:
             raise StrategyError(f"exploration_rate is a probability in [0, 1], got {exploration_rate!r}")
-        if initial is not None and initial < 2:
-            raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
+        super().__init__(initial)
         self.acquisition: Acquisition = acquisition
         self.exploration_rate = float(exploration_rate)
-        self.initial, self.local = initial, bool(local)
-        self._made: Search | None = None  # from the space and the seed, so no part of the state
+        self.local = bool(local)
 
     def begin(self) -> None:
-        """The first points are laid out; what a model sees of the space is found."""
-        space, d = self.problem.space, self.dimension
-        view = View.of(space)
-        self._made = Search(space, view, sobol_points(*scrambled(sobol_directions(d), self.rng), 0, NET))
-        self.known = Memory.empty(d)
+        """The first points are laid out; nothing is known."""
+        super().begin()
+        self.best, self.best_point = np.inf, np.full(self.dimension, 0.5)
+        self.by_gain = self.acquisition == "kg" or (self.acquisition == "auto" and self.problem.noisy)
+        self.value_fit = Fitted(np.zeros(self.search.view.count + 1))
+        self.region = TrustRegion()
+        self.out_local: list[tuple[int, float]] = []  # (ticket, its step in half-widths) of local proposals
+
+    def first_points(self, view: View) -> Floats:
+        """(k, D): the default or the middle, then a scrambled Sobol sequence."""
         self.steps_locally = self.local and view.is_smooth and view.count > 0 and not self.problem.noisy
         self.stepping = self.steps_locally and self.initial is None
-        count = view.count + 1 if self.stepping else self.initial or view.count + 2
-        self.design = space.snap(space.repair(self._first_points(count), self.rng))
-        self.laid = 0  # of the design's points
-        self.guests = 0  # foreign points told
-        self.best, self.best_point = np.inf, np.full(d, 0.5)
-        noisy = self.problem.noisy
-        self.by_gain = self.acquisition == "kg" or (self.acquisition == "auto" and noisy)
-        self.seen = Seen.of(self.problem)
-        self.met = Seen(on=not noisy)
-        self.value_fit = Fitted(np.zeros(view.count + 1))
-        self.risk_fit = Fitted(np.zeros(view.count + 1))
-        self.region = TrustRegion()
-        self.out = np.empty(0, dtype=np.int64)  # tickets not yet told, and their points
-        self.out_points = np.empty((0, d))
-        self.out_local: list[tuple[int, float]] = []  # (ticket, its step in half-widths) of local proposals
-        self.ended = ""
-
-    def _first_points(self, count: int) -> Floats:
-        """(count, D): the default or the middle, then a scrambled Sobol sequence."""
+        points = self.spread(view.count + 1 if self.stepping else self.initial or view.count + 2)
         space = self.problem.space
-        points = sobol_points(*scrambled(sobol_directions(self.dimension), self.rng), 0, count)
         defaults = space.defaults
         points[0] = 0.5 if defaults is None else space.encode(space.from_params([defaults]))[0]
         return points
-
-    @property
-    def search(self) -> Search:
-        """The search of this problem's space.
-
-        Raises:
-            StrategyError: before `start`.
-        """
-        if self._made is None:
-            raise StrategyError("Bayesian has no search before start()")
-        return self._made
 
     @property
     def stride(self) -> int:
@@ -133,42 +100,20 @@ class Bayesian(Strategy):
         return max(len(self.design) - max(self.guests - 1, 0) - start, 1)
 
     @property
-    def speculates(self) -> bool:
-        """Rows beyond the stride are guesses at what comes next."""
-        return True
-
-    @property
-    def done(self) -> bool:
-        """Whether a finite space has no new point."""
-        return bool(self.ended)
-
-    @property
     def why(self) -> str:
         """Why it is done, or what is known."""
         return self.ended or f"{len(self.known.values)} points known, local box {2 * self.region.radius:.2g} wide"
 
     # --- ask ------------------------------------------------------------------------------------------------------
 
-    def propose(self, n: int) -> Floats:
-        """The rest of the first design, then rows from the model."""
-        parts: list[Floats] = []
-        count = 0
-        if self.laid + self.guests < len(self.design):
-            count = self._add(parts, self._laid_out(n), n)
-        if count < n and not self.ended:
-            if self.known.ok.sum() < 2:
-                self._explore(parts, n - count)
-            else:
-                with one_thread():
-                    self._exploit(parts, n - count)
-        return np.concatenate(parts) if parts else np.empty((0, self.dimension))
-
-    def _laid_out(self, n: int) -> Floats:
+    def laid_out(self, n: int) -> Floats:
         """The next points of the design; foreign points stand for as many of them, the first one included.
 
         Where local steps follow, all but the first are steps from the best point so far, each along another column:
         every success is kept, and together they determine a slope.
         """
+        if self.laid + self.guests >= len(self.design):
+            return self.design[:0]
         start = max(self.laid, 1 if self.guests else 0)
         rows = self.design[start : len(self.design) - max(self.guests - 1, 0)][:n]
         self.laid = start + len(rows)
@@ -183,51 +128,24 @@ class Bayesian(Strategy):
             rows = np.concatenate([rows[: len(rows) - len(steps)], space.snap(space.repair(steps, self.rng))])
         return rows
 
-    def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
-        """Give at most `most` of the points (k, D), made new where a finite space demands it; how many it were."""
-        points = points[:most]
-        if self.seen.on and len(points):
-            points = self.seen.fresh(points, self.problem.space, self.rng)[0]
-            if not len(points) and self.seen.exhausted:
-                self.ended = "every point of the space was proposed"
-        if not len(points):
-            return 0
-        first = self.next_ticket + sum(map(len, parts))
-        self.out = np.append(self.out, np.arange(first, first + len(points)))
-        self.out_points = np.concatenate([self.out_points, points])
-        self.met.add(points)
-        parts.append(points)
-        return len(points)
-
-    def _explore(self, parts: list[Floats], n: int) -> None:
-        """Rows while nothing is known but failures: random ones, away from what failed."""
-        space = self.problem.space
-        while n > 0 and not self.ended:
-            risk = self._risk()
-            points = space.sample(n if risk is None else 64 + n, self.rng)
-            if risk is not None:
-                mean, _ = risk.predict(self.search.view.features(points))
-                points = points[np.argsort(mean, kind="stable")]
-            n -= self._add(parts, points, n)
-
-    def _exploit(self, parts: list[Floats], n: int) -> None:
+    def exploit(self, parts: list[Floats], n: int) -> None:
         """Rows from the models, each step conditioned on the ones before."""
         surrogate = self._surrogate()
         share = _LUCKY_SHARE if self.region.lucky else _LOCAL_SHARE
         locals_left = int(self.region.turn) if n == 1 else max(round(share * n), 1)
-        size = -(-n // _STEPS)
+        size = -(-n // STEPS)
         while n > 0 and not self.ended:
             take = min(size, n)
             points = None
             if self.rng.random() < self.exploration_rate:
                 points = self.problem.space.sample(take, self.rng)
             elif self.steps_locally and locals_left > 0 and self.known.is_exact:
-                points = self._local_step(surrogate, self.next_ticket + sum(map(len, parts)))
+                points = self._local_step(surrogate, self.ticket_after(parts))
                 locals_left -= 1
             if points is None:
                 points = self._global_step(surrogate, take)
             before = len(self.out_points)
-            n -= self._add(parts, points, take)
+            n -= self.give(parts, points, take)
             if n > 0:
                 surrogate = surrogate.believe(self.search.view.features(self.out_points[before:]))
 
@@ -241,8 +159,7 @@ class Bayesian(Strategy):
         if not len(points):
             good = self.known.points[self.known.best(3)]
             points = self.search.best(surrogate, good, self.met, self.rng, take)
-        missing = take - len(points)
-        return np.concatenate([points, self.problem.space.sample(missing, self.rng)]) if missing else points
+        return self.filled(points, take)
 
     def _local_step(self, surrogate: Surrogate, ticket: int) -> Floats | None:
         """(1, D) a local proposal, or None where there is none worth its evaluation."""
@@ -279,30 +196,19 @@ class Bayesian(Strategy):
             best -= _MARGIN
         given = self.acquisition
         kind: Kind = "logei" if given == "auto" or given == "kg" else given  # noqa: PLR1714 (mypy narrows only this)
-        surrogate = Surrogate(value if known.fine.any() else None, self._risk(), best, kind)
-        failed = np.flatnonzero(~known.ok)
-        if len(failed) > _SHUNNED:
-            failed = self.rng.choice(failed, _SHUNNED, replace=False)
-        surrogate = surrogate.shun(view.features(known.points[failed]))
+        surrogate = Surrogate(value if known.fine.any() else None, self.risk(), best, kind)
+        surrogate = surrogate.shun(self.failed_features())
         return surrogate.believe(view.features(self.out_points))
-
-    def _risk(self) -> Posterior | None:
-        """The model of failures and violations; None while there are none."""
-        rows, view = risk_rows(self.known, self.rng), self.search.view
-        if not len(rows):
-            return None
-        return risk_model(self.known, rows, view.features(self.known.points[rows]), view.groups, self.risk_fit)
 
     # --- tell -----------------------------------------------------------------------------------------------------
 
     def learn(self, answers: Answers) -> None:
         """Remember what was told; judge local steps, in the order in which they were proposed."""
         tickets = answers.tickets.tolist()
-        kept = ~np.isin(self.out, answers.tickets)
-        self.out, self.out_points = self.out[kept], self.out_points[kept]
+        self.returned(answers)
         lengths = dict(self.out_local)
         self.out_local = [item for item in self.out_local if item[0] not in set(tickets)]
-        self._remember(answers)
+        self.remember(answers)
         merits = answers.merit().tolist()
         for row in np.argsort(answers.tickets, kind="stable").tolist():
             length = lengths.get(tickets[row])
@@ -312,21 +218,10 @@ class Bayesian(Strategy):
 
     def absorb(self, answers: Answers) -> None:
         """Foreign answers are data like any other."""
-        self.guests += len(answers)
-        self._remember(answers)
+        super().absorb(answers)
         merits = answers.merit()
         row = int(np.argmin(merits))
         self._improve(answers.points[row], float(merits[row]), local=False)
-        self.seen.add(answers.points)
-        if self.seen.exhausted:
-            self.ended = "every point of the space was proposed"
-
-    def _remember(self, answers: Answers) -> None:
-        told = answers.statuses != Status.ABANDONED  # those say nothing about the point
-        violations = None if answers.violations is None else answers.violations[told]
-        errors = None if answers.noise is None else answers.noise[told, 0]
-        self.known.add(answers.points[told], answers.values[told, 0], violations, errors)
-        self.met.add(answers.points)
 
     def _crowd(self) -> int:
         """How many known points lie within two half-widths of the best one."""

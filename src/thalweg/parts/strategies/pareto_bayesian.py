@@ -10,9 +10,13 @@
   or counts), and every other proposal expects nothing below it.
 - Children of the front, by the operators of `nsga2`, take turns with the models' proposals, the oftener the more they
   gained lately: where the models see nothing (many local fronts, fronts in pieces) evolution goes on.
+- Where an objective has tens of local optima along its columns its model has bumps (see `_front_fits`,
+  `thalweg.numerics.rough_process`), and each column is searched by itself too: without them `zdt4` and `dtlz1` of the
+  benchmarks stay on local fronts.
 - Search, discrete columns, batches by the Kriging believer, failures and measured constraints: as in `bayesian`.
 
-A proposal of the models costs some 10 ms per objective at any length of the history, a child next to nothing.
+A proposal of the models costs some 10 ms per objective at any length of the history, several times that where there are
+bumps; a child next to nothing.
 """
 
 from __future__ import annotations
@@ -24,32 +28,28 @@ import numpy as np
 
 from ...core.batch import Answers, Floats, Ints, Status
 from ...core.errors import StrategyError
-from ...core.strategy import MANY, Abilities, Strategy
-from ...numerics.blas import one_thread
-from ...numerics.dominance import crowded, front
-from ...numerics.gaussian_process import Posterior
+from ...core.strategy import MANY, Abilities
+from ...numerics.dominance import crowded, dominates, front
 from ...numerics.hypervolume_improvement import improvement
-from ...numerics.quasi_random import scrambled, sobol_directions, sobol_points
-from ._acquire import NET, Search
-from ._front_model import MARGIN, FrontModel, Scale, boxes_of, floor_of, informative_rows, value_models
+from ._acquire import SWEEPS
+from ._front_fits import Models
+from ._front_model import MARGIN, FrontModel, Scale, boxes_of, floor_of
+from ._gaussian import STEPS, Gaussian
 from ._operators import sbx
-from ._seen import Seen
-from ._surrogate import Fitted, Memory, Surrogate, risk_model, risk_rows
+from ._surrogate import Surrogate
 from ._variation import Variation
 from ._views import View
 
-_STEPS = 8  # in which a large batch is made: rows of one step are different optima of one model
-_SHUNNED = 60  # failed points that the models hear of
 _CENTRES = 15  # points around which candidates are drawn
 _TRIES = 6  # at children that are new
 _PARENTS = 30  # at most breed
-_BREEDS = 3  # evaluations per parameter before anything is bred
+_BREEDS = 10  # evaluations per parameter before anything is bred
 _FIRST = (0.05, 0.02)  # what the models' proposals and children are thought to gain, until they did
 _BRED, _MODELLED = 0.3, 0.1  # shares of the proposals, at least: children cost nothing, and go on where models fail
 _MEMORY = 0.93  # per proposal, of what a source's proposals gained
 
 
-class ParetoBayesian(Strategy):
+class ParetoBayesian(Gaussian):
     """Gaussian-process search for the Pareto front of expensive objectives: tens to about a thousand evaluations, up to
     about 20 parameters and 4 objectives.
 
@@ -61,68 +61,35 @@ class ParetoBayesian(Strategy):
     abilities = Abilities(objectives=MANY, learns_foreign=True)
 
     def __init__(self, *, initial: int | None = None, reference: Sequence[float] | None = None) -> None:
-        if initial is not None and initial < 2:
-            raise StrategyError(f"initial is at least 2, got {initial!r}: a model needs two points")
-        self.initial = initial
+        super().__init__(initial)
         self.reference = None if reference is None else [float(value) for value in reference]
         if self.reference is not None and not np.isfinite(self.reference).all():
             raise StrategyError(f"reference has a finite value for each objective, got {self.reference}")
-        self._made: Search | None = None  # from the space and the seed, so no part of the state
-        self._varied: Variation | None = None
+        self._varied: Variation | None = None  # from the space, so no part of the state
 
     def begin(self) -> None:
-        """The first points are laid out; what a model sees of the space is found."""
-        space, d, m = self.problem.space, self.dimension, len(self.problem.objectives)
+        """The first points are laid out; nothing is known."""
+        m = len(self.problem.objectives)
         if self.reference is not None and len(self.reference) != m:
             raise StrategyError(f"reference has a value for each of the {m} objectives, got {self.reference}")
-        view = View.of(space)
-        self._made = Search(space, view, sobol_points(*scrambled(sobol_directions(d), self.rng), 0, NET))
-        self._varied = Variation.of(space, 0.9, None, 15.0, 5.0)
-        count = self.initial or view.count + m + 1
-        points = sobol_points(*scrambled(sobol_directions(d), self.rng), 0, count)
-        self.design = space.snap(space.repair(points, self.rng))
-        self.laid = 0  # of the design's points
-        self.guests = 0  # foreign points told
-        self.known = Memory.empty(d)  # values: those of the first objective, NaN where any is missing
+        super().begin()
+        self._varied = Variation.of(self.problem.space, 0.9, None, 15.0, 5.0)
         self.values = np.empty((0, m))
         self.members = np.empty(0, dtype=np.int64)  # rows of the front: feasible, or else of what violates least
-        self.seen = Seen.of(self.problem)
-        self.met = Seen(on=not self.problem.noisy)
-        self.fits = {str(j): np.append(np.zeros(view.count + 1), 0.0) for j in range(m)}  # log parameters, and count
-        self.risk_fit = Fitted(np.zeros(view.count + 1))
-        self.out = np.empty(0, dtype=np.int64)  # tickets not yet told, and their points
-        self.out_points = np.empty((0, d))
+        self.fits = Models.fresh(self.search.view, m)
         self.parents = np.empty(0, dtype=np.int64)  # rows that breed, their fronts and their crowding
         self.ranks, self.room = np.empty(0, dtype=np.int64), np.empty(0)
         self.bred = np.empty(0, dtype=np.int64)  # tickets of children that are out
         self.gains = np.array(_FIRST)  # what a proposal of the models, a child lately gained, in shares of the volume
-        self.ended = ""
 
-    @property
-    def search(self) -> Search:
-        """The search of this problem's space.
-
-        Raises:
-            StrategyError: before `start`.
-        """
-        if self._made is None:
-            raise StrategyError("ParetoBayesian has no search before start()")
-        return self._made
+    def first_points(self, view: View) -> Floats:
+        """(k, D) points of a scrambled Sobol sequence."""
+        return self.spread(self.initial or view.count + len(self.problem.objectives) + 1)
 
     @property
     def stride(self) -> int:
         """What is left of the first design."""
         return max(len(self.design) - self.guests - self.laid, 1)
-
-    @property
-    def speculates(self) -> bool:
-        """Rows beyond the stride are guesses at what comes next."""
-        return True
-
-    @property
-    def done(self) -> bool:
-        """Whether a finite space has no new point."""
-        return bool(self.ended)
 
     @property
     def why(self) -> str:
@@ -131,52 +98,16 @@ class ParetoBayesian(Strategy):
 
     # --- ask ------------------------------------------------------------------------------------------------------
 
-    def propose(self, n: int) -> Floats:
-        """The rest of the first design, then rows from the models."""
-        parts: list[Floats] = []
-        count = 0
-        left = len(self.design) - self.guests
-        if self.laid < left:
-            rows = self.design[self.laid : left][:n]
-            self.laid += len(rows)
-            count = self._add(parts, rows, n)
-        if count < n and not self.ended:
-            if self.known.ok.sum() < 2:
-                self._explore(parts, n - count)
-            else:
-                with one_thread():
-                    self._exploit(parts, n - count)
-        return np.concatenate(parts) if parts else np.empty((0, self.dimension))
+    def laid_out(self, n: int) -> Floats:
+        """The next points of the design; foreign points stand for as many of them."""
+        rows = self.design[self.laid : max(len(self.design) - self.guests, self.laid)][:n]
+        self.laid += len(rows)
+        return rows
 
-    def _add(self, parts: list[Floats], points: Floats, most: int) -> int:
-        """Give at most `most` of the points (k, D), made new where a finite space demands it; how many it were."""
-        points = points[:most]
-        if self.seen.on and len(points):
-            points = self.seen.fresh(points, self.problem.space, self.rng)[0]
-            if not len(points) and self.seen.exhausted:
-                self.ended = "every point of the space was proposed"
-        if not len(points):
-            return 0
-        first = self.next_ticket + sum(map(len, parts))
-        self.out = np.append(self.out, np.arange(first, first + len(points)))
-        self.out_points = np.concatenate([self.out_points, points])
-        self.met.add(points)
-        parts.append(points)
-        return len(points)
-
-    def _explore(self, parts: list[Floats], n: int) -> None:
-        """Rows while nothing is known but failures: random ones, away from what failed."""
-        space = self.problem.space
-        while n > 0 and not self.ended:
-            model = FrontModel([], self._risk_posterior(), np.empty((0, self.values.shape[1])), np.empty(0))
-            points = space.sample(64 + n, self.rng)
-            points = points[np.argsort(-model.utility(self.search.view.features(points)), kind="stable")]
-            n -= self._add(parts, points, n)
-
-    def _exploit(self, parts: list[Floats], n: int) -> None:
+    def exploit(self, parts: list[Floats], n: int) -> None:
         """Rows from the models, each step conditioned on the ones before, and children of the front."""
         model: FrontModel | None = None
-        size, before = -(-n // _STEPS), 0
+        size, before = -(-n // STEPS), 0
         while n > 0 and not self.ended:
             take = min(size, n)
             if self._breeds():
@@ -186,10 +117,9 @@ class ParetoBayesian(Strategy):
             model = self._model() if model is None else model.believe(features(self.out_points[before:]))
             before = len(self.out_points)
             # the search needs a utility and its gradient, no more: a FrontModel has them
-            points = self.search.best(cast(Surrogate, model), self._centres(), self.met, self.rng, take)
-            if len(points) < take:
-                points = np.concatenate([points, self.problem.space.sample(take - len(points), self.rng)])
-            n -= self._add(parts, points, take)
+            sweeps = SWEEPS if self.fits.is_rough else 0
+            points = self.search.best(cast(Surrogate, model), self._centres(), self.met, self.rng, take, sweeps)
+            n -= self.give(parts, self.filled(points, take), take)
 
     def _breeds(self) -> bool:
         """Whether the next row is bred: by chance, in proportion to what either source gained lately."""
@@ -213,8 +143,8 @@ class ParetoBayesian(Strategy):
             points = self._varied.children(first, other, self.rng)[::2]
             if not self.met.contains(points).any():
                 break
-        ticket = self.next_ticket + sum(map(len, parts))
-        given = self._add(parts, points, take)
+        ticket = self.ticket_after(parts)
+        given = self.give(parts, points, take)
         self.bred = np.append(self.bred, np.arange(ticket, ticket + given))
         return given
 
@@ -234,7 +164,7 @@ class ParetoBayesian(Strategy):
     def _model(self) -> FrontModel:
         """The models of what is known, conditioned on what is out."""
         known, view = self.known, self.search.view
-        risk, m = self._risk_posterior(), self.values.shape[1]
+        risk, m = self.risk(), self.values.shape[1]
         if not known.fine.any():
             return FrontModel([], risk, np.empty((0, m)), np.empty(0))
         good = np.flatnonzero(known.ok)
@@ -242,21 +172,17 @@ class ParetoBayesian(Strategy):
         scale = Scale.of(values, self.values[self.members], len(self.design))
         shares = scale.shares(values)
         place = np.searchsorted(good, self.members)
-        rows = informative_rows(shares, place, self.rng)
-        fitted = [Fitted(item[:-1], int(item[-1])) for item in self.fits.values()]
-        x = view.features(known.points[good[rows]])
-        models = value_models(shares[rows], x, view.groups, fitted, len(good))
-        self.fits = {str(j): np.append(item.theta, item.count) for j, item in enumerate(fitted)}
+        rows = self.fits.rows(shares, place, self.rng)
+        models = self.fits.update(
+            view.features(known.points[good[rows]]), shares[rows], view.groups, len(good), self.rng
+        )
         kept = shares[place]
         if self.problem.noisy:  # the posterior means of the front's members: luck is no gain
             at = view.features(known.points[self.members])
             kept = np.stack([model.predict(at)[0] for model in models], axis=1)
         floor = self._floor(scale, shares)
         model = FrontModel(models, risk, kept, self._reference(scale, values), floor)
-        failed = np.flatnonzero(~known.ok)
-        if len(failed) > _SHUNNED:
-            failed = self.rng.choice(failed, _SHUNNED, replace=False)
-        return model.shun(view.features(known.points[failed])).believe(view.features(self.out_points))
+        return model.shun(self.failed_features()).believe(view.features(self.out_points))
 
     def _floor(self, scale: Scale, shares: Floats) -> Floats | None:
         """(m,) what the objectives cannot fall below, for the near reference point; the far one doubts it."""
@@ -277,22 +203,14 @@ class ParetoBayesian(Strategy):
         far = np.quantile(values[: len(self.design)], 0.9, axis=0)
         return np.asarray(np.maximum(near, scale.shares(far[None])[0]), dtype=np.float64)
 
-    def _risk_posterior(self) -> Posterior | None:
-        """The model of failures and violations; None while there are none."""
-        rows, view = risk_rows(self.known, self.rng), self.search.view
-        if not len(rows):
-            return None
-        return risk_model(self.known, rows, view.features(self.known.points[rows]), view.groups, self.risk_fit)
-
     # --- tell -----------------------------------------------------------------------------------------------------
 
     def learn(self, answers: Answers) -> None:
         """Remember what was told, and what either source gained by it."""
         self._judge(answers)
-        kept = ~np.isin(self.out, answers.tickets)
-        self.out, self.out_points = self.out[kept], self.out_points[kept]
+        self.returned(answers)
         self.bred = self.bred[~np.isin(self.bred, answers.tickets)]
-        self._remember(answers)
+        self.remember(answers)
 
     def _judge(self, answers: Answers) -> None:
         """What the models' proposals and children gained, in shares of the front's volume, forgetting slowly."""
@@ -309,23 +227,12 @@ class ParetoBayesian(Strategy):
             old = self.gains[int(source)]
             self.gains[int(source)] = _MEMORY * old + (1.0 - _MEMORY) * gained[row]
 
-    def absorb(self, answers: Answers) -> None:
-        """Foreign answers are data like any other, and stand for as many points of the design."""
-        self.guests += len(answers)
-        self._remember(answers)
-        self.seen.add(answers.points)
-        if self.seen.exhausted:
-            self.ended = "every point of the space was proposed"
-
-    def _remember(self, answers: Answers) -> None:
-        told = answers.statuses != Status.ABANDONED  # those say nothing about the point
-        values = answers.values[told]
-        whole = np.where(answers.ok[told], values[:, 0], np.nan)
-        violations = None if answers.violations is None else answers.violations[told]
+    def remember(self, answers: Answers) -> None:
+        """All objectives; then the front is that with the new rows."""
+        super().remember(answers)
+        told = answers.statuses != Status.ABANDONED
         count = len(self.values)
-        self.known.add(answers.points[told], whole, violations)
-        self.values = np.concatenate([self.values, values])
-        self.met.add(answers.points)
+        self.values = np.concatenate([self.values, answers.values[told]])
         self._update(np.arange(count, len(self.values)))
 
     def _update(self, new: Ints) -> None:
@@ -333,8 +240,7 @@ class ParetoBayesian(Strategy):
         known = self.known
         fine = known.fine
         if fine.any():
-            pool = np.concatenate([self.members[fine[self.members]], new[fine[new]]])
-            self.members = pool[front(self.values[pool])]
+            self.members = self._joined(self.members[fine[self.members]], new[fine[new]])
         elif known.ok.any():
             self.members = np.sort(known.best(5))
         pool = np.concatenate([self.parents, new[known.ok[new]]])
@@ -343,3 +249,10 @@ class ParetoBayesian(Strategy):
         if len(pool):
             kept, self.ranks, self.room = crowded(self.values[pool], known.violations[pool], _PARENTS)
             self.parents = pool[kept]
+
+    def _joined(self, members: Ints, new: Ints) -> Ints:
+        """The front (k,) of the rows of a front and new ones, in time that grows with the members only linearly."""
+        new = new[front(self.values[new])]
+        kept = ~dominates(self.values[new], self.values[members]).any(axis=0)
+        added = ~dominates(self.values[members], self.values[new]).any(axis=0)
+        return np.concatenate([members[kept], new[added]])
