@@ -38,7 +38,7 @@ class Recorder(Generational):
         self.slots.append(np.arange(SIZE)[slots].tolist())
         self.last = answers
 
-    def late(self, answers):
+    def late(self, answers, notes):
         self.lates.append(answers.tickets.tolist())
 
 

@@ -43,19 +43,19 @@ class Front(Generational):
         mutation_prob: float | None = None,
         eta_crossover: float = 15.0,
         eta_mutation: float = 5.0,
-        quorum: float = 1.0,
+        quorum: float | None = None,
     ) -> None:
         if population is not None and population < 4:
             raise StrategyError(f"population is at least 4 (two pairs), got {population!r}")
         if brood is not None and brood < 1:
             raise StrategyError(f"brood is at least 1 child per generation, got {brood!r}")
         check_variation(crossover_prob, mutation_prob, eta_crossover, eta_mutation)
-        if not 0 < quorum <= 1:
-            raise StrategyError(f"quorum is a share in (0, 1], got {quorum!r}")
+        if quorum is not None and not 0 < quorum <= 1:
+            raise StrategyError(f"quorum is a share in (0, 1] or None, got {quorum!r}")
         self.population, self.children = population, brood
         self.crossover_prob, self.mutation_prob = crossover_prob, mutation_prob
         self.eta_crossover, self.eta_mutation = float(eta_crossover), float(eta_mutation)
-        self.quorum = float(quorum)
+        self.quorum = quorum
         self._varied: Variation | None = None  # from the space and the options, so no part of the state
 
     # --- what a method writes ---------------------------------------------------------------------------------------
@@ -82,7 +82,6 @@ class Front(Generational):
         )
         self.size = self.population or self.members_wanted()
         self.brood_size = min(self.children or max((self.budget or 25_000) // _BROODS, 4), self.size)
-        self.wanted = 1  # rows in the latest ask: those who can evaluate more at once than a brood get larger ones
         self.seen = Seen.of(self.problem)
         self.recent = np.zeros(_REMEMBERED * self.size, dtype=np.uint64)  # hashes of the latest proposals
         self.members = np.empty((0, self.dimension))
@@ -92,17 +91,14 @@ class Front(Generational):
     @property
     def stride(self) -> int:
         """Rows left in this generation, or those of the next one."""
+        if self.speculates:
+            return 1
         return len(self._brood) - self._given or (self.brood_size if self.generation else self.size)
 
     @property
     def done(self) -> bool:
         """Whether every point of a finite space was proposed."""
         return self.seen.exhausted and self._given >= len(self._brood)
-
-    def propose(self, n: int) -> Floats:
-        """Rows of the current generation, or of the next one when everything needed has been told."""
-        self.wanted = n
-        return super().propose(n)
 
     # --- children ---------------------------------------------------------------------------------------------------
 
@@ -112,6 +108,7 @@ class Front(Generational):
         if len(self.guests):
             self._select(self.members[:0], self.values[:0], self.violations[:0])
         missing = self.size - len(self.members)
+        self.divides = not self.seen.on
         if len(self.members) < 2 or (self.generation == 0 and missing > self.size // 2):
             points = space.snap(space.repair(latin_hypercube(max(missing, 4), self.dimension, self.rng), self.rng))
         else:
@@ -121,7 +118,11 @@ class Front(Generational):
         return points
 
     def _count(self) -> int:
-        """Children of a brood: twice as many as are asked for, where that is more than it would be."""
+        """Children of a brood: twice as many as are asked for, where that is more than it would be; those who cannot
+        wait for answers get as many as they ask for.
+        """
+        if self.speculates:
+            return min(self.wanted, self.size)
         if self.children is not None or self.wanted <= self.brood_size:
             return self.brood_size
         return min(2 * self.wanted, self.size)

@@ -2,7 +2,11 @@
 
 Rows are matched to their slot by ticket: the generation's tickets are contiguous, so slot = ticket - first ticket.
 Answers may come in any order and grouping; a generation that is told in one group and in order is passed on as it came,
-without a copy. With `quorum` below 1 an ask may close a generation early; what comes later goes to `late`.
+without a copy.
+
+Who asks for more than a generation has, before all of it is told, has idle workers. With `quorum` None they get rows at
+once: the generation is closed with what was told, the next brood is made for as many rows as are asked for, and what
+comes later goes to `late`, with what was noted about it. With a share they wait until so much of it was told.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ class Generational(Strategy):
 
     guest_limit: ClassVar[int] = 256
     """The most foreign answers kept waiting."""
-    quorum: float = 1.0
-    """Share of a generation that must have been told before an ask may close it and begin the next one."""
+    quorum: float | None = 1.0
+    """Share of a generation that must have been told before an ask may close it and begin the next one; None: any."""
+    divides: bool = False
+    """Whether the brood may be cut: rows that were not given are never heard of again."""
 
     @abstractmethod
     def brood(self) -> Floats:
@@ -48,9 +54,19 @@ class Generational(Strategy):
             for any array with a row per row of the brood.
         """
 
-    def late(self, answers: Answers) -> None:
-        """Learn from answers to a generation that was closed before they came; as foreign ones unless overridden."""
+    def late(self, answers: Answers, notes: Floats) -> None:  # noqa: ARG002 (of nobody who needs none)
+        """Learn from answers to a generation that was closed before they came; as foreign ones unless overridden.
+
+        notes: (k, c) what `notes` gave for each of them.
+        """
         self.absorb(answers)
+
+    def notes(self, slots: Ints) -> Floats:
+        """(k, c) what `late` must know of the brood's rows `slots` (k,)."""
+        return np.empty((len(slots), 0))
+
+    def cut(self, slots: Ints) -> None:
+        """The brood keeps only its rows `slots` (k,): so must arrays with a row per row of it."""
 
     # --- the books ------------------------------------------------------------------------------------------------
 
@@ -58,10 +74,12 @@ class Generational(Strategy):
         """Set up the books; a subclass's `begin` calls this first."""
         self.generation = 0
         self._brood: Floats = np.empty((0, self.dimension))
+        self.wanted = 1  # rows in the ask that a brood is made for
         self._first = 0
         self._given = 0
         self._heard = 0
-        self._stragglers = 0
+        self._late: Ints = np.empty(0, dtype=np.int64)  # tickets of closed generations, increasing, and their notes
+        self._notes: Floats = np.empty((0, 0))
         self._got: dict[str, NDArray[Any]] = {}
         width = len(self.problem.objectives)
         self._guests = _no_answers(self.dimension, width)
@@ -72,25 +90,47 @@ class Generational(Strategy):
         """Rows left in the current generation (1 before it is made: how many there will be is not known yet)."""
         return max(len(self._brood) - self._given, 1)
 
+    @property
+    def speculates(self) -> bool:
+        """The generation is out and not heard, and more is given to who asks for it."""
+        return self.quorum is None and self._heard < len(self._brood) == self._given
+
     def propose(self, n: int) -> Floats:
         """Rows of the current generation, or of the next one when everything needed has been told."""
         given, size = self._given, len(self._brood)
         if given == size:
             if self._heard < size:
-                if self.quorum >= 1.0 or self._heard < self.quorum * size:
-                    return self._brood[:0]
-                self._close_early()
-            self._brood = self.brood()
-            self._first, self._heard, given = self.next_ticket, 0, 0
-            self.generation += len(self._brood) > 0
+                return self._barrier(n)
+            self._next_brood(n)
+            given = 0
         rows = self._brood[given : given + n]
         self._given = given + len(rows)
         return rows
 
+    def _next_brood(self, n: int) -> None:
+        self.wanted = n
+        self._brood = self.brood()
+        self._first, self._heard, self._given = self.next_ticket, 0, 0
+        self.generation += len(self._brood) > 0
+        if len(self._late) and self.quorum is None and self.divides and n < len(self._brood):
+            # rows that are given later are better made later; not always the same ones, if they have an order
+            slots = np.sort((self.next_ticket + np.arange(n)) % len(self._brood))
+            self._brood = self._brood[slots]
+            self.cut(slots)
+
+    def _barrier(self, n: int) -> Floats:
+        """Rows for who asks for more while the generation is out and not all of it is told."""
+        if self.quorum is not None and (self.quorum >= 1.0 or self._heard < self.quorum * len(self._brood)):
+            return self._brood[:0]
+        self._close_early()
+        self._next_brood(n)
+        self._given = min(n, len(self._brood))
+        return self._brood[:n]
+
     def learn(self, answers: Answers) -> None:
         """Collect answers; a complete generation evolves at once."""
         size, first = len(self._brood), self._first
-        if self._stragglers:
+        if len(self._late):
             current = answers.tickets >= first
             if not current.all():
                 self._hear_late(answers.rows(~current))
@@ -109,15 +149,21 @@ class Generational(Strategy):
             self._got = {}
 
     def _hear_late(self, answers: Answers) -> None:
-        self._stragglers -= len(answers)
-        self.late(answers)
+        at = np.searchsorted(self._late, answers.tickets)
+        notes = self._notes[at]
+        self._late, self._notes = np.delete(self._late, at), np.delete(self._notes, at, axis=0)
+        self.late(answers, notes)
 
     def _close_early(self) -> None:
-        """The quorum is reached and somebody wants rows: evolve on what is there."""
-        heard = np.flatnonzero(self._got["tickets"] != FOREIGN)
-        self._stragglers += len(self._brood) - len(heard)
-        self.evolve(self._collected(heard), heard)
+        """Somebody wants rows: evolve on what is there."""
+        tickets = self._got.get("tickets", np.full(len(self._brood), FOREIGN))
+        heard, others = np.flatnonzero(tickets != FOREIGN), np.flatnonzero(tickets == FOREIGN)
+        answers = self._collected(heard) if self._got else _no_answers(self.dimension, len(self.problem.objectives))
         self._got = {}
+        notes = self.notes(others)
+        self._notes = np.concatenate([self._notes, notes]) if len(self._late) else notes
+        self._late = np.append(self._late, self._first + others)
+        self.evolve(answers, heard)
 
     def _collect(self, answers: Answers, size: int) -> None:
         got = self._got

@@ -10,6 +10,9 @@
   continuous: resampling would bias the distribution and clipping pile points on the faces; here a best point on a face
   is the bottom of a symmetric valley.
 - Noise: twice the population, and a run that stalls goes on from its mean with twice as many again.
+- Several workers: nobody waits for the last of a generation. Where more is asked for than it has, drawing goes on, and
+  the distribution moves whenever a population's worth of answers has come (see `_candidates`); late answers of a run
+  that has ended only count. Who hears whole generations before asking again meets the method of the papers.
 - Foreign and repaired points: injection (Hansen, arXiv:1110.4181), steps shortened to a likely length; before the first
   ask the best foreign point is the mean, and many give the first sigma.
 """
@@ -21,10 +24,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ...core.batch import Answers, Floats, Ints
+from ...core.batch import FOREIGN, Answers, Floats, Ints
 from ...core.errors import StrategyError
 from ...core.parameter import ORDERED, UNORDERED
 from ...core.strategy import Abilities
+from ._candidates import Candidates
 from ._categories import Categories
 from ._cma import Normal
 from ._generational import Generational
@@ -103,11 +107,21 @@ class CMAES(Generational):
         self.spent = [0, 0]  # evaluations in the large and the small regime
         self.moved = False
         self.ended = ""
+        self.loose = False  # more was asked for than a generation has: answers come in any order
+        self.stale = False  # the distribution has moved since the supply was drawn
+        # drawn; of these, under way; of these, told
+        sizes = d, len(self.normal.mean), len(self.choices)
+        self.supply, self.out, self.ripe = Candidates.none(*sizes), Candidates.none(*sizes), Candidates.none(*sizes)
 
     @property
     def stride(self) -> int:
-        """Rows left in this generation, or those of the next one."""
-        return len(self._brood) - self._given or self.normal.population
+        """Rows left in this generation, or those of the next one; 1 while that would be better for some answers."""
+        return 1 if self.speculates else len(self._brood) - self._given or self.normal.population
+
+    @property
+    def speculates(self) -> bool:
+        """A generation is out and not heard: what is drawn now is drawn from what was known before it."""
+        return self.loose or self._heard < len(self._brood) == self._given
 
     @property
     def done(self) -> bool:
@@ -178,7 +192,7 @@ class CMAES(Generational):
         """Where values are noisy a stalled run goes on from its mean, with twice the population to average over."""
         normal, mean = self.normal, self.best_point.copy()
         if len(self.columns):
-            normal.mirror()
+            self._mirror()
             mean[self.columns] = np.clip(normal.mean, 0.0, 1.0)
         sigma = float(np.clip(4.0 * normal.sigma * normal.roots[-1], _NOISY_SIGMA * self.widest, self.widest))
         self.doublings += 1
@@ -237,20 +251,30 @@ class CMAES(Generational):
         return np.minimum(cells, self.counts - 1)
 
     def evolve(self, answers: Answers, slots: Ints | slice) -> None:  # noqa: ARG002 (always whole)
-        """Rank, move the distributions, and begin another run where this one has ended."""
-        normal, count = self.normal, len(answers)
+        """Learn from a whole generation."""
         if self.problem.space.constrained:
-            self._see_repairs(answers.points)
+            rows = self._repaired(self._brood, answers.points)
+            self._relocate(rows, answers.points[rows])
         merits: Floats = answers.values[:, 0]
         order = np.argsort(merits, kind="stable")  # NaN and infinities come to the end
-        lowest, highest = float(merits[order[0]]), float(merits[order[-1]])
-        if answers.violations is not None or not -math.inf < lowest <= highest < math.inf:
+        if answers.violations is not None or not -math.inf < merits[order[0]] <= merits[order[-1]] < math.inf:
             merits = answers.merit()
             order = np.argsort(merits, kind="stable")
-            lowest, highest = float(merits[order[0]]), float(merits[order[-1]])
-        self.spent[self.regime] += count
-        if lowest < self.best:
-            self.best, self.best_point, self.moved = lowest, answers.points[order[0]].copy(), False
+        self.spent[self.regime] += len(answers)
+        self._note(float(merits[order[0]]), answers.points[order[0]])
+        self._move(merits, order, None)
+
+    def _note(self, merit: float, point: Floats) -> None:
+        if merit < self.best:
+            self.best, self.best_point, self.moved = merit, point.copy(), False
+
+    def _move(self, merits: Floats, order: Ints, batch: Candidates | None) -> None:
+        """Move the distributions, and begin another run where this one has ended.
+
+        merits: (k,) of the generation, or of `batch`.  order: (k,) best first.
+        """
+        normal, count = self.normal, len(merits)
+        lowest, highest = float(merits[order[0]]), float(merits[order[-1]])
         if lowest == math.inf:  # nothing came back: nothing is known
             self.take_guests()
             self.fails += 1
@@ -259,13 +283,14 @@ class CMAES(Generational):
             return
         self.fails = 0
         if len(self.guests):
-            self._update_with_guests(merits)
+            self._update_with_guests(merits, batch)
         else:
             if highest == math.inf:
                 order = order[: int(np.isfinite(merits).sum())]
-            self._update(order, count, None, self.drawn)
+            samples, drawn = (None, self.drawn) if batch is None else (batch.samples(normal), batch.drawn)
+            self._update(order, count, samples, drawn)
         if self._tables:
-            normal.mirror()
+            self._mirror()
             widen(normal, self._tables, 1.0 / (len(self.columns) + len(self.choices)) / normal.population)
         if lowest < self.run_best:
             self.run_best, self.run_best_at = lowest, normal.generation
@@ -282,7 +307,7 @@ class CMAES(Generational):
         if len(self.choices):
             self.categories.update(normal.gains(order, count), drawn)
 
-    def _update_with_guests(self, merits: Floats) -> None:
+    def _update_with_guests(self, merits: Floats, batch: Candidates | None) -> None:
         """Own candidates and the best foreign points, ranked together; guests are never pushed away from."""
         guests = self.take_guests()
         normal, count = self.normal, len(merits)
@@ -294,22 +319,108 @@ class CMAES(Generational):
             self.best, self.best_point = float(theirs[chosen[0]]), guests.points[chosen[0]].copy()
             self.moved = True
         points = guests.points[chosen]
-        normal.mirror()
-        samples = normal.samples[:, :count]
+        self._mirror(batch)
+        samples, drawn = (normal.samples, self.drawn) if batch is None else (batch.samples(normal), batch.drawn)
+        paths, samples = samples[:, -1:], samples[:, :count]
         if len(self.columns):
             samples = np.concatenate([samples, np.array(normal.steps(points[:, self.columns]))], axis=1)
-        samples = np.concatenate([samples, normal.samples[:, -1:]], axis=1)
-        drawn = np.concatenate([self.drawn, self._picked(points)]) if len(self.choices) else self.drawn
+        samples = np.concatenate([samples, paths], axis=1)
+        drawn = np.concatenate([drawn, self._picked(points)]) if len(self.choices) else drawn
         both = np.concatenate([merits, theirs[chosen]])
         order = np.argsort(both, kind="stable")
         order = order[: int(np.isfinite(both).sum())]
         self._update(order, len(both), samples, drawn)
 
-    def _see_repairs(self, points: Floats) -> None:
-        """Where repair moved a candidate, learn from where it was evaluated."""
-        meant = self.problem.space.snap(np.clip(self._brood, 0.0, 1.0))
-        rows = np.flatnonzero(np.abs(points - meant).max(axis=1, initial=0.0) > 1e-9)
-        self._relocate(rows, points[rows])
+    def _mirror(self, batch: Candidates | None = None) -> None:
+        """Bring the mean back into the cube, with everything that was drawn around it."""
+        turns = np.floor(self.normal.mean)
+        self.normal.mirror()
+        if turns.any():
+            for candidates in (self.supply, self.out, self.ripe, *([] if batch is None else [batch])):
+                candidates.mirror(turns)
+
+    def _repaired(self, proposed: Floats, points: Floats) -> Ints:
+        """The rows that repair moved: what is learnt is learnt from where they were evaluated."""
+        meant = self.problem.space.snap(np.clip(proposed, 0.0, 1.0))
+        return np.flatnonzero(np.abs(points - meant).max(axis=1, initial=0.0) > 1e-9)
+
+    # --- several workers ------------------------------------------------------------------------------------------
+
+    def propose(self, n: int) -> Floats:
+        """Rows of the generation, or as many more as are asked for while it is not heard."""
+        if self.loose:
+            return self._further(n)
+        return super().propose(n)
+
+    def _barrier(self, n: int) -> Floats:
+        """The generation is out: from now on answers are taken as they come."""
+        self.loose, self.stale = True, True
+        self._draw_supply(self._brood)
+        self.supply.tickets = np.arange(self._first, self._first + len(self._brood))
+        got, self._got = self._got, {}
+        self.out, self.supply = self.supply, self.supply.rows(slice(0, 0))
+        self._given = self._heard = 0
+        self._brood = self._brood[:0]
+        if got:
+            self._hear(Answers(**{name: column[got["tickets"] != FOREIGN] for name, column in got.items()}))
+        return self._further(n)
+
+    def _draw_supply(self, points: Floats) -> None:
+        """Points (k, D), which were just drawn, with what must be known of them later."""
+        normal, count = self.normal, len(points)
+        self.supply = Candidates(
+            np.full(count, FOREIGN),
+            points,
+            np.full(count, np.nan),
+            normal.mean + normal.samples[1, :count] * normal.width,
+            np.tile(normal.mean, (count, 1)),
+            self.drawn[:count] if len(self.choices) else np.empty((count, 0), dtype=np.int64),
+            np.full(count, self.run),
+            np.full(count, self.regime),
+        )
+        self.stale = False
+
+    def _further(self, n: int) -> Floats:
+        """Rows from the present distribution; in a finite space what was drawn is given first, for it is seen."""
+        if not len(self.supply) or (self.stale and not self.seen.on):
+            self._draw_supply(self.brood())
+        given, self.supply = self.supply.rows(slice(0, n)), self.supply.rows(slice(n, None))
+        given.tickets = np.arange(self.next_ticket, self.next_ticket + len(given))
+        self.out = self.out.plus(given)
+        return given.points
+
+    def learn(self, answers: Answers) -> None:
+        """Whole generations, or whatever comes."""
+        if self.loose:
+            self._hear(answers)
+        else:
+            super().learn(answers)
+
+    def _hear(self, answers: Answers) -> None:
+        """A population's worth of answers moves the distribution."""
+        told, self.out = self.out.taken(answers.tickets)
+        moved = self._repaired(told.points, answers.points) if self.problem.space.constrained else np.empty(0, np.int64)
+        told.points, told.merits = answers.points.copy(), answers.merit()
+        if len(moved):
+            told.drawn[moved] = self._picked(told.points[moved])
+            if len(self.columns):
+                told.places[moved] = told.points[moved][:, self.columns]
+        for regime in told.regimes.tolist():
+            self.spent[regime] += 1
+        best = int(np.argmin(told.merits))
+        self._note(float(told.merits[best]), told.points[best])
+        self.ripe = self.ripe.plus(told)
+        while not self.ended:
+            self.ripe = self.ripe.rows(np.flatnonzero(self.ripe.runs == self.run))  # others come too late
+            count = self.normal.population
+            if len(self.ripe) < count:
+                break
+            batch, self.ripe = self.ripe.rows(slice(0, count)), self.ripe.rows(slice(count, None))
+            batch = batch.rows(np.argsort(batch.tickets))
+            self._move(batch.merits, np.argsort(batch.merits, kind="stable"), batch)
+            self.stale = True
+        if not (len(self.out) or len(self.ripe) or (self.seen.on and len(self.supply))):
+            self.loose = False  # everything is known: a generation in one piece may begin
 
     # --- the end of a run -----------------------------------------------------------------------------------------
 

@@ -45,8 +45,8 @@ class DE(Generational):
         shade the first mean (0.5).
     CR: share of columns crossed over (classic variants, default 0.7); for shade the first mean (default: 0.2 to 0.95).
     restarts: begin again with new points when the population has collapsed.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
-        long evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; None: who asks for more, because
+        workers are idle, gets trials made of what is known by then, and every answer counts when it comes.
 
     Foreign answers become members: before the first ask they are the core of the first population.
 
@@ -64,7 +64,7 @@ class DE(Generational):
         CR: float | None = None,
         *,
         restarts: bool = True,
-        quorum: float = 1.0,
+        quorum: float | None = None,
     ) -> None:
         if variant not in get_args(Variant):
             raise StrategyError(f"de: variant is one of {', '.join(get_args(Variant))}; got {variant!r}")
@@ -75,8 +75,8 @@ class DE(Generational):
             raise StrategyError(f"de: F is a number in (0, 2] or (low, high), got {F!r}")
         if CR is not None and not 0 <= CR <= 1:
             raise StrategyError(f"de: CR lies in [0, 1], got {CR!r}")
-        if not 0 < quorum <= 1:
-            raise StrategyError(f"de: quorum lies in (0, 1], got {quorum!r}")
+        if quorum is not None and not 0 < quorum <= 1:
+            raise StrategyError(f"de: quorum lies in (0, 1] or is None, got {quorum!r}")
         self.population, self.variant, self.restarts, self.quorum = population, variant, restarts, quorum
         self.scales = (float(scales[0]), float(scales[1]))
         self.F, self.CR = F, CR
@@ -148,7 +148,12 @@ class DE(Generational):
             return self._first_rows()
         if len(self.guests):
             self._welcome()
-        trials = self._shade() if self.variant == "shade" else self._classic()
+        self.divides = not self.seen.on
+        if len(self._late) and self._merit.min() == math.inf:  # workers for more than the first population
+            trials = latin_hypercube(self.size, self.dimension, self.rng)
+            self._trial_F = self._trial_CR = np.full(self.size, 0.5)
+        else:
+            trials = self._shade() if self.variant == "shade" else self._classic()
         points, kept = self.seen.fresh(trials, self.problem.space, self.rng)
         self._parents = np.arange(self.size)[kept]
         return points
@@ -169,6 +174,7 @@ class DE(Generational):
             points[:near] = np.abs(points[:near])
             points[:near] = 1 - np.abs(1 - points[:near])
         points, _ = self.seen.fresh(points, space, rng)
+        self.divides = False
         return points
 
     def _welcome(self) -> None:
@@ -264,13 +270,43 @@ class DE(Generational):
         if not self.size:
             self._found(answers, merit, slots)
         elif len(merit) == self.size:
-            self._select(slice(0, self.size), answers.points, merit)
+            self._select(slice(0, self.size), answers.points, merit, self._trial_F, self._trial_CR)
         else:
-            self._select(self._parents[slots], answers.points, merit)
+            parents = self._parents[slots]
+            self._select(parents, answers.points, merit, self._trial_F[parents], self._trial_CR[parents])
         if self._left and self.variant == "shade":
             self._reduce()
         if self.restarts and self._collapsed():
             self._start_run()
+
+    def cut(self, slots: Ints) -> None:
+        """Some members have trials."""
+        self._parents = self._parents[slots]
+
+    def notes(self, slots: Ints) -> Floats:
+        """(k, 4) run, parent (-1: it is gone), F, CR."""
+        if not self.size:
+            members, F, CR = len(self._members) + slots, np.full(len(slots), 0.5), np.full(len(slots), 0.5)
+        else:
+            members = self._parents[slots]
+            F, CR = self._trial_F[members], self._trial_CR[members]
+        return np.stack([np.full(len(slots), self.runs), members, F, CR], axis=1)
+
+    def late(self, answers: Answers, notes: Floats) -> None:
+        """One trial after the other meets who is in its parent's place by now. The population's size, and its end, are
+        left to `evolve`: the trials under way count on both.
+        """
+        merit = answers.merit()
+        self.told += len(merit)
+        for i in np.flatnonzero(notes[:, 0] == self.runs).tolist():
+            member, one = int(notes[i, 1]), slice(i, i + 1)
+            if member < 0:
+                self.absorb(answers.rows(one))
+            elif self._merit[member] == math.inf:  # it had no answer yet: nothing is replaced
+                self._pool[member], self._merit[member] = answers.points[i], merit[i]
+                self._order = self._merit.argsort(kind="stable")
+            else:
+                self._select(np.array([member]), answers.points[one], merit[one], notes[one, 2], notes[one, 3])
 
     def _found(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:
         """The first population: guests, and answered rows (those without an answer yet stand in without merit)."""
@@ -293,7 +329,8 @@ class DE(Generational):
         self._archived = kept
         self._index = np.arange(size + 1)
 
-    def _select(self, parents: Ints | slice, points: Floats, merit: Floats) -> None:
+    def _select(self, parents: Ints | slice, points: Floats, merit: Floats, F: Floats, CR: Floats) -> None:
+        """Trials (k, D) made with F, CR (k,) replace parents that are not better."""
         old = self._merit[parents]
         won = (merit < old).nonzero()[0]
         took = (merit <= old).nonzero()[0]  # equal ones too: that is how plateaus are crossed
@@ -301,7 +338,7 @@ class DE(Generational):
             rows = won if isinstance(parents, slice) else parents[won]
             if self.variant == "shade":
                 gain = old.take(won) - merit.take(won)
-                self.memory.learn(self._trial_F.take(rows), self._trial_CR.take(rows), gain)
+                self.memory.learn(F.take(won), CR.take(won), gain)
             self._archive(self._pool.take(rows, axis=0))
         if len(took):
             at = took if isinstance(parents, slice) else parents[took]
@@ -328,6 +365,11 @@ class DE(Generational):
             return
         keep = self._order[:wanted]
         archive = self._pool[self.size : self.size + self._archived]
+        if len(self._late):
+            place = np.full(self.size, -1.0)
+            place[keep] = np.arange(wanted)
+            here = np.flatnonzero((self._notes[:, 0] == self.runs) & (self._notes[:, 1] >= 0))
+            self._notes[here, 1] = place[self._notes[here, 1].astype(np.intp)]
         self._make_pool(self._pool[keep], archive)
         self._merit = self._merit[keep]
         self._order = np.arange(wanted)

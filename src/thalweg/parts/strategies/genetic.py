@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _DEFAULTS: dict[str, Any] = {
     "population": 0, "generations": 100, "crossover": "sbx", "crossover_prob": 0.9, "mutation_prob": 1.0,
     "gene_mutation_prob": None, "tournament": 3, "elite_size": 2, "eta": (10.0, 60.0), "eta_crossover": 10.0,
-    "self_adaptive": False, "survival": "best", "quorum": 1.0,
+    "self_adaptive": False, "survival": "best", "quorum": None,
 }  # fmt: skip
 
 
@@ -65,8 +65,9 @@ class Genetic(Generational):
     survival: "best" (the best of parents and children live on) or "generational" (children replace all but elites).
     eta: index of polynomial mutation at the start and the end of the budget, larger = smaller moves.
     eta_crossover: index of SBX.  self_adaptive: instead of eta each member carries its own mutation step, inherited.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
-        long evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; None: who asks for more, because
+        workers are idle, gets children of those known by then (with "generational" survival None means 1: children
+        replace everybody, so all of them are awaited).
     preset: "deap" or "token_sim", see PRESETS.
 
     A child that equals a member keeps its value and is not evaluated again; further copies are mutated.
@@ -84,7 +85,8 @@ class Genetic(Generational):
         if unknown:
             raise StrategyError(f"genetic: no option {', '.join(unknown)}; there are {', '.join(_DEFAULTS)}")
         self.options = _checked({**_DEFAULTS, **(PRESETS[preset] if preset else {}), **options})
-        self.quorum = float(self.options["quorum"])
+        share = self.options["quorum"]
+        self.quorum = 1.0 if share is None and self.options["survival"] == "generational" else share
 
     @classmethod
     def deap(cls, **options: Any) -> Genetic:
@@ -138,9 +140,11 @@ class Genetic(Generational):
         """The first population, or the children that differ from their parents."""
         if len(self.guests):
             self._welcome()
+        self.divides = not self.seen.on
         if self.generation == 0 or len(self._pop) < 2:
             return self._random_rows(max(self.size - len(self._pop), 2))
         if self._collapsed():
+            self.divides = False
             elite = np.argsort(self._merit, kind="stable")[: max(int(self.options["elite_size"]), 1)]
             self._pop, self._merit, self._steps = self._pop[elite], self._merit[elite], self._steps[elite]
             return self._random_rows(self.size - len(elite))
@@ -157,10 +161,15 @@ class Genetic(Generational):
         self._carried = np.arange(len(self._pop))
         return points
 
+    def _count(self) -> int:
+        """Children of a brood: for who cannot wait for answers as many as are asked for."""
+        return min(self.wanted, self.size) if self.speculates and self.divides else self.size
+
     def _real_children(self) -> Floats:
         """What `_children` does, where every column is a real number: in place, entry by entry, without the copies."""
         opt, rng, pop, d = self.options, self.rng, self._pop, self.dimension
-        pairs = -(-self.size // 2)
+        count = self._count()
+        pairs = -(-count // 2)
         source = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
         twice = (source[:pairs] == source[pairs:]).nonzero()[0] + pairs
         source[twice] = (source[twice] + 1) % len(pop)
@@ -181,7 +190,7 @@ class Genetic(Generational):
             new = (children != parents).any(axis=1)
             children, source = children[new], source[new]
         self._carried = np.empty(0, dtype=np.int64)
-        points = children[: self.size]
+        points = children[:count]
         self._child_steps = self._steps.take(source[: len(points)])
         return points if len(points) else self._random_rows(self.size)
 
@@ -193,7 +202,7 @@ class Genetic(Generational):
     def _children(self) -> Floats:
         opt, rng, pop, space = self.options, self.rng, self._pop, self.problem.space
         stays = opt["survival"] == "best"
-        count = self.size if stays else max(self.size - int(opt["elite_size"]), 1)
+        count = self._count() if stays else max(self.size - int(opt["elite_size"]), 1)
         pairs = -(-count // 2)
         source = tournament(self._merit, 2 * pairs, int(opt["tournament"]), rng)
         twice = (source[:pairs] == source[pairs:]).nonzero()[0] + pairs
@@ -332,6 +341,26 @@ class Genetic(Generational):
             stay: Ints | slice = np.unique(np.concatenate([elite, self._carried]))
         else:
             stay = slice(None)
+        self._join(stay, answers, merit, steps)
+
+    def cut(self, slots: Ints) -> None:
+        """Fewer children."""
+        self._child_steps = self._child_steps[slots]
+
+    def notes(self, slots: Ints) -> Floats:
+        """(k, 1) steps."""
+        return self._child_steps[slots][:, None]
+
+    def late(self, answers: Answers, notes: Floats) -> None:
+        """Whoever is good enough joins, whenever it comes."""
+        if self.options["survival"] == "generational":
+            self.absorb(answers)
+            return
+        self.told += len(answers)
+        self._join(slice(None), answers, merits(answers), notes[:, 0])
+
+    def _join(self, stay: Ints | slice, answers: Answers, merit: Floats, steps: Floats) -> None:
+        """Members that stay, and these: the best of them."""
         pop = np.concatenate([self._pop[stay], answers.points])
         merit = np.concatenate([self._merit[stay], merit])
         steps = np.concatenate([self._steps[stay], steps])

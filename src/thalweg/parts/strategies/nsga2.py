@@ -24,8 +24,8 @@ class NSGA2(Front):
     crossover_prob: chance that a pair is crossed.  mutation_prob: chance per column; None: one over their number.
     eta_crossover, eta_mutation: distribution indices of SBX and polynomial mutation, larger = closer to the parents
         (the paper's are 20, for budgets of 25,000).
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for few long
-        evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; None: who asks for more, because
+        workers are idle, gets children of those known by then, and answers join the selection when they come.
     """
 
     def begin(self) -> None:

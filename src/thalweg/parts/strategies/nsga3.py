@@ -37,7 +37,7 @@ class NSGA3(Front):
         mutation_prob: float | None = None,
         eta_crossover: float = 30.0,
         eta_mutation: float = 5.0,
-        quorum: float = 1.0,
+        quorum: float | None = None,
     ) -> None:
         super().__init__(
             population=population,

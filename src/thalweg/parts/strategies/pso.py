@@ -39,8 +39,8 @@ class PSO(Generational):
     c1, c2: pull of the own best and of the leader, times 0.7298.
     bounds: "reflect" (come back by as much, half the speed) or "absorb" (stop at the bound).
     restarts: scatter the swarm anew when it has collapsed.
-    quorum: share of a generation that must be back before the next one may begin; below 1 no worker waits for a few
-        long evaluations, whose answers join later as foreign ones.
+    quorum: share of a generation that must be back before the next one may begin; None: who asks for more, because
+        workers are idle, gets the next places of a swarm that knows what has come by then.
 
     Integer and stepped columns are flown through as real numbers and snapped for evaluation; labels are copied whole.
 
@@ -60,7 +60,7 @@ class PSO(Generational):
         c2: float = 2.05,
         bounds: Bounds = "reflect",
         restarts: bool = True,
-        quorum: float = 1.0,
+        quorum: float | None = None,
     ) -> None:
         if topology not in get_args(Topology):
             raise StrategyError(f"pso: topology is one of {get_args(Topology)}, got {topology!r}")
@@ -72,8 +72,8 @@ class PSO(Generational):
         weights = (weights, weights) if isinstance(weights, (int, float)) else weights
         if weights is not None and (isinstance(weights, str) or len(weights) != 2 or min(weights) < 0):
             raise StrategyError(f"pso: inertia is a number >= 0, (first, last) or 'constriction', got {inertia!r}")
-        if min(c1, c2) < 0 or not 0 < quorum <= 1:
-            raise StrategyError(f"pso: c1, c2 >= 0 and 0 < quorum <= 1 expected, got {c1}, {c2}, {quorum}")
+        if min(c1, c2) < 0 or not (quorum is None or 0 < quorum <= 1):
+            raise StrategyError(f"pso: c1, c2 >= 0 and 0 < quorum <= 1 or None expected, got {c1}, {c2}, {quorum}")
         self.population, self.topology, self.bounds, self.restarts = population, topology, bounds, restarts
         self.inertia, self.c1, self.c2, self.quorum = weights, float(c1), float(c2), quorum
 
@@ -118,7 +118,10 @@ class PSO(Generational):
             return self._first_rows()
         if len(self.guests):
             self._welcome()
-        self._fly()
+        if len(self._late) and self._merit.min() == math.inf:  # workers for more than the swarm
+            self._x = latin_hypercube(len(self._x), self.dimension, self.rng)
+        else:
+            self._fly()
         points, kept = self.seen.fresh(self._x, self.problem.space, self.rng)
         self._rows = np.arange(len(self._x))[kept]
         if self.seen.on:
@@ -217,6 +220,20 @@ class PSO(Generational):
             self._x[rows] = answers.points
         if self.restarts and self.generation % 8 == 0 and self._collapsed():
             self._scatter()
+
+    def notes(self, slots: Ints) -> Floats:
+        """(k, 2) swarm, particle."""
+        particles = self._rows[slots] if self._flying else len(self._best) + slots
+        return np.stack([np.full(len(slots), self.runs), particles], axis=1).astype(np.float64)
+
+    def late(self, answers: Answers, notes: Floats) -> None:
+        """Each particle remembers where it has been, if that is better than what it remembers."""
+        merit = answers.merit()
+        self.told += len(merit)
+        for i in np.flatnonzero(notes[:, 0] == self.runs).tolist():
+            particle = int(notes[i, 1])
+            if merit[i] < self._merit[particle]:
+                self._best[particle], self._merit[particle] = answers.points[i], merit[i]
 
     def _take_off(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:
         """The swarm: guests, and answered rows (those without an answer yet stand in without merit)."""
