@@ -105,6 +105,13 @@ class Strategy(ABC):
         return False
 
     @property
+    def ponders(self) -> bool:
+        """A proposal takes it milliseconds, or will as soon as it has a model: it thinks in a thread of its own where
+        an event loop is shared. Others do from the first time on that one did take so long.
+        """
+        return False
+
+    @property
     def confidence(self) -> float:
         """How much of what its model of the objective promised came true lately, in [0, 1]; 0 without such a model."""
         return 0.0

@@ -17,6 +17,7 @@ NET = 256
 _AROUND, _MUTATED = 60, 192
 _STARTS = 5  # of the global and of the local candidates each
 _MIXED_STARTS = 4
+_CONTEST = 5  # calls of a model after which starts that are behind are given up, where one point is wanted
 _ROUNDS = 3  # of slopes and neighbourhoods in mixed spaces
 _ROUGH_CALLS, _ROUGH = 5, 1e-2  # of a model in one round, and the gain (in the utility) that is worth another one
 _POLISHED = 2
@@ -49,7 +50,7 @@ class Search:
             if sweeps:
                 swept = self._swept(surrogate, starts[[0, min(_STARTS, len(starts) - 1)]], rng, sweeps)
                 starts = np.concatenate([starts, swept])
-            ends = self._climb(surrogate, starts, calls=25)
+            ends = self._climb(surrogate, starts, calls=25, contest=_CONTEST if count == 1 else None)
         else:
             both, of_both = np.concatenate([far, near]), np.concatenate([of_far, of_near])
             ends = self._alternate(surrogate, both[_top(of_both, _MIXED_STARTS)], met, rng)
@@ -96,7 +97,9 @@ class Search:
                 value[better] = found[at, best][better]
         return points
 
-    def _climb(self, surrogate: Surrogate, starts: Floats, calls: int, tolerance: float = 1e-5) -> Floats:
+    def _climb(
+        self, surrogate: Surrogate, starts: Floats, calls: int, tolerance: float = 1e-5, contest: int | None = None
+    ) -> Floats:
         """Points (m, D) moved along the slopes of their smooth columns, the others as they are."""
         smooth = self.view.smooth
         if not len(smooth) or not len(starts):
@@ -111,9 +114,10 @@ class Search:
 
         edge = np.full(len(smooth), 0.5)
         ends = starts.copy()
-        ends[:, self.view.plain[smooth]] = (
-            projected_bfgs(function, given[:, smooth], -edge, edge, calls=calls, tolerance=tolerance)[0] + 0.5
-        )
+        moved = projected_bfgs(
+            function, given[:, smooth], -edge, edge, calls=calls, tolerance=tolerance, contest=contest
+        )[0]
+        ends[:, self.view.plain[smooth]] = moved + 0.5
         return ends
 
     def _alternate(self, surrogate: Surrogate, starts: Floats, met: Seen, rng: np.random.Generator) -> Floats:

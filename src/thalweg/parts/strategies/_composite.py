@@ -125,6 +125,11 @@ class Composite(Strategy):
         return any(child.speculates for which, child in enumerate(self.children) if self.live(which))
 
     @property
+    def ponders(self) -> bool:
+        """Any running child does."""
+        return any(child.ponders for which, child in enumerate(self.children) if self.live(which))
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """Switches and fallbacks so far, its children's included."""
         inner = [event for child in self.children for event in child.events] if "happened" in vars(self) else []

@@ -93,6 +93,11 @@ class Gaussian(Strategy):
         return True
 
     @property
+    def ponders(self) -> bool:
+        """Its models cost milliseconds."""
+        return True
+
+    @property
     def done(self) -> bool:
         """Whether a finite space has no new point."""
         return bool(self.ended)

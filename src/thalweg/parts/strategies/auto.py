@@ -291,6 +291,11 @@ class Auto(Strategy):
         return self.child.speculates
 
     @property
+    def ponders(self) -> bool:
+        """The chosen strategy does."""
+        return self.child.ponders
+
+    @property
     def confidence(self) -> float:
         """The chosen strategy's."""
         return self.child.confidence

@@ -130,7 +130,9 @@ class Bayesian(Gaussian):
 
     def exploit(self, parts: list[Floats], n: int) -> None:
         """Rows from the models, each step conditioned on the ones before."""
-        surrogate = self._surrogate()
+        # a local step alone asks no model of the whole space, unless points may fail; the first one is fitted at once
+        alone = n == 1 and self.steps_locally and self.region.turn and self.value_fit.count > 0
+        surrogate = None if alone and bool(self.known.fine.all()) else self._surrogate()
         share = _LUCKY_SHARE if self.region.lucky else _LOCAL_SHARE
         locals_left = int(self.region.turn) if n == 1 else max(round(share * n), 1)
         size = -(-n // STEPS)
@@ -143,10 +145,11 @@ class Bayesian(Gaussian):
                 points = self._local_step(surrogate, self.ticket_after(parts))
                 locals_left -= 1
             if points is None:
+                surrogate = surrogate or self._surrogate()
                 points = self._global_step(surrogate, take)
             before = len(self.out_points)
             n -= self.give(parts, points, take)
-            if n > 0:
+            if n > 0 and surrogate is not None:
                 surrogate = surrogate.believe(self.search.view.features(self.out_points[before:]))
 
     def _global_step(self, surrogate: Surrogate, take: int) -> Floats:
@@ -161,7 +164,7 @@ class Bayesian(Gaussian):
             points = self.search.best(surrogate, good, self.met, self.rng, take)
         return self.filled(points, take)
 
-    def _local_step(self, surrogate: Surrogate, ticket: int) -> Floats | None:
+    def _local_step(self, surrogate: Surrogate | None, ticket: int) -> Floats | None:
         """(1, D) a local proposal, or None where there is none worth its evaluation."""
         known, space, columns = self.known, self.problem.space, self.search.view.plain
         rows = np.flatnonzero(known.fine)
@@ -171,7 +174,8 @@ class Bayesian(Gaussian):
         pending = self.out_points[:, columns]
         pending = pending[(np.abs(pending - centre) <= 2 * radius).all(axis=1)]
         known_points = known.points[np.ix_(rows, columns)]
-        chance = None if surrogate.risk is None else (lambda points: surrogate.chance(points - 0.5))
+        risky = None if surrogate is None or surrogate.risk is None else surrogate
+        chance = None if risky is None else (lambda points: risky.chance(points - 0.5))
         found = self.region.step(known_points, known.values[rows], centre, pending, self.rng, chance=chance)
         if found is None:
             return None
