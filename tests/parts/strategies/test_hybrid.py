@@ -15,7 +15,7 @@ from thalweg.core.batch import Answers
 from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Objective, Problem
 from thalweg.core.space import Space
-from thalweg.core.strategy import Abilities, Strategy
+from thalweg.core.strategy import MANY, Abilities, Strategy
 from thalweg.parts.strategies.hybrid import Hybrid
 from thalweg.parts.strategies.random_search import Random
 
@@ -213,6 +213,37 @@ def test_several_objectives_share_equally():
         values = np.column_stack([asked.points[:, 0], 1.0 - asked.points[:, 0]])
         hybrid.tell(Answers(asked.tickets, np.array(asked.points), values, np.full(len(asked), 2, np.int8)))
     assert min(hybrid.played) > 10
+
+
+class Grouped(Fixed):
+    """Counts how often it is told of others."""
+
+    abilities = Abilities(learns_foreign=True, objectives=MANY)
+
+    def begin(self) -> None:
+        super().begin()
+        self.groups = 0
+
+    def absorb(self, answers):
+        super().absorb(answers)
+        self.groups += 1
+
+
+def test_with_several_objectives_who_cannot_be_afforded_gives_way_and_hears_much_at_once():
+    thinks, quick = Grouped(0.0), Grouped(0.5)
+    hybrid = Hybrid(thinks, quick, joins=[0, 1e9], costs=[0.3, 0.0], overhead=0.1, allowance=2.0, least=0.5)
+    hybrid.start(Problem(Space([(0.0, 1.0)] * 3), (Objective("a"), Objective("b"))), 0, 4000)
+    given = []
+    for _ in range(500):
+        asked = hybrid.ask(2 if not given else 4)
+        given += asked.points[:, 0].tolist()
+        values, status = np.array(asked.points[:, 1:]), np.full(len(asked), 2, np.int8)
+        hybrid.tell(Answers(asked.tickets, np.array(asked.points), values, status, seconds=np.zeros(len(asked))))
+    # a turn of 4 rows began when 2 s were free; after the first answers half a second is, and the turn is over
+    assert given.count(0.0) == 2
+    assert len(given) == 1998
+    assert thinks.groups == 1
+    assert thinks.foreign == 1024
 
 
 def test_a_twin_goes_on_alike_from_plain_data():

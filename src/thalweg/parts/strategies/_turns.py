@@ -18,7 +18,8 @@ from ...core.strategy import Draft
 from ._composite import Child, Composite, as_foreign, columns_of, joined
 from ._generational import copied, join
 
-_UNHEARD = 64  # so many answers of others wait at most until a child hears them
+UNHEARD = 64
+"""So many answers of others wait at most until a child hears them."""
 
 
 class Turns(Composite):
@@ -129,8 +130,12 @@ class Turns(Composite):
                 if others:
                     theirs = answers if len(others) == len(whose) else answers.rows(np.array(others))
                     self.unheard[which].append(as_foreign(copied(theirs)))
-                    if sum(map(len, self.unheard[which])) >= _UNHEARD:
+                    if sum(map(len, self.unheard[which])) >= self.patience(which):
                         self._catch_up(which)
+
+    def patience(self, which: int) -> int:  # noqa: ARG002 (all children have the same here)
+        """How many answers of others a child hears together, unless it is asked or told anything before."""
+        return UNHEARD
 
     def _catch_up(self, which: int) -> None:
         """Tell a child what the others found: all at once, before it is asked or told anything else."""

@@ -16,12 +16,13 @@ from ...core.errors import StrategyError
 from ...core.strategy import Draft
 from ._composite import Child
 from ._generational import merits
-from ._turns import Turns
+from ._turns import UNHEARD, Turns
 
 _MOST = 2.0  # the largest share of a round; one by it is the least
 _TRUST, _TRUSTED = 4.0, 0.15  # the winner's share where its confidence is at least the second number
 _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a full share
 _SHORT, _LONG = 1e-3, 1e-2  # seconds: shorter evaluations pay for no thinking; from the second on it has all it may
+_AWAY = 16  # times as many answers are told together to who cannot be afforded
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
 
 
@@ -197,8 +198,18 @@ class Hybrid(Turns):
             rows = super().propose(n)
         return rows
 
+    def patience(self, which: int) -> int:
+        """More where a child does not play: fronts are found once for many answers."""
+        return _AWAY * UNHEARD if self._away(which) else UNHEARD
+
+    def _away(self, which: int) -> bool:
+        """Whether a child cannot be afforded even for the rest of its turn: models of several objectives are dear."""
+        return len(self.bests) > 1 and not self._affords(which)
+
     def ask_child(self, which: int, n: int, taken: int = 0) -> Draft | None:
-        """Rows of a child, counted."""
+        """Rows of a child, counted; with several objectives none of one that cannot be afforded while another plays."""
+        if self._away(which) and any(self.plays(other) for other in range(len(self.children))):
+            return None
         draft = super().ask_child(which, n, taken)
         if draft is not None:
             self.played[which] += len(draft.points)
@@ -242,6 +253,11 @@ class Hybrid(Turns):
     def speculates(self) -> bool:
         """Any child does that can be afforded: the others' rows go into blocks."""
         return any(self.plays(which) and child.speculates for which, child in enumerate(self.children))
+
+    @property
+    def ponders(self) -> bool:
+        """Any child does that can be afforded."""
+        return any(self.plays(which) and child.ponders for which, child in enumerate(self.children))
 
     @property
     def stride(self) -> int:
