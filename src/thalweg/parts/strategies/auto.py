@@ -153,7 +153,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.noisy and f.dimension <= _WIDE,
         "model_cmaes",
-        "noise: a Gaussian process tells values from it by all points together, with a half or less of the gap that a "
+        "noise: a Gaussian process tells values from it by all points together, with half to three quarters of the gap that a "
         "population leaves; CMA-ES goes on from there",
     ),
     Rule(
