@@ -26,11 +26,14 @@ from .resume import renew
 from .rows import kept
 from .session import Session
 from .supply import Supply
+from .thinking import Thinking
 from .timing import Deadline
 
 SOFT = ("max_evals", "space exhausted", "stalled: the strategy waits")
 """Endings that only stand when no other process is at work."""
 RENEWING = "the strategy begins anew"
+TURN_S = 0.005
+"""So long a run whose evaluator never suspends keeps an event loop that others use."""
 EARLY = 256
 """Only this early may a wrong kind of value end the study: later it is one failed trial among good ones."""
 
@@ -40,13 +43,14 @@ class Options:
     """What a run does besides asking and telling.
 
     width: rows between ask and tell in ordered mode (None: not ordered).  probe: called once, after the first
-    evaluations; may give another evaluator.
+    evaluations; may give another evaluator.  beside: others use the event loop, which must not be held up.
     """
 
     retries: int = 0
     width: int | None = None
     deadline: Deadline | None = None
     probe: Probe | None = None
+    beside: bool = False
 
 
 class Loop:
@@ -57,7 +61,9 @@ class Loop:
     ) -> None:
         self.session, self.target, self.limits, self.signal, self.options = session, target, limits, signal, options
         self.flights = Flights(session, target, evaluator, limits, signal, options.deadline)
-        self.supply = Supply(session, limits, self.flights, options.width)
+        self.thinking = Thinking(session, options.beside)
+        self.supply = Supply(session, limits, self.flights, options.width, self.thinking)
+        self._turn_at = perf_counter()
 
     @property
     def evaluator(self) -> Evaluator:
@@ -75,10 +81,14 @@ class Loop:
             while not reason:
                 if self.flights.landed:
                     self._flush()
+                    await self._tell()
                 reason = await self._step()
         finally:
-            await self._wind_up()
-            self.session.in_flight, self.signal.wake = tuple, None
+            try:
+                await self._wind_up()
+            finally:
+                self.thinking.close()
+                self.session.in_flight, self.signal.wake = tuple, None
         if self.flights.failure is not None:
             raise self.flights.failure
         return reason
@@ -93,8 +103,9 @@ class Loop:
             return await self._unless_others(ending)
         if not ending:
             if supply.turn and self.session.untold:
-                self._tell_in_order()
-            stopped = supply.fill()
+                await self._tell_in_order()
+            stopped = await supply.fill()
+            self.thinking.check()
             if stopped:
                 return await self._unless_others(stopped)
             await self._evaluate()
@@ -141,6 +152,11 @@ class Loop:
             self.flights.dispatch(self.supply.queue)
         elif self.supply.queue:
             await self.flights.evaluate_here(self.supply.queue)
+            if self.options.beside and perf_counter() - self._turn_at > TURN_S:
+                import asyncio
+
+                await asyncio.sleep(0)  # an evaluator that never suspends would keep the loop for itself
+                self._turn_at = perf_counter()
 
     def _ending(self) -> str:
         """Why nothing new should start, or ''."""
@@ -181,7 +197,7 @@ class Loop:
     # --- record and tell ------------------------------------------------------------------------------------------
 
     def _flush(self, final: bool = False) -> None:
-        """Record everything that landed, then tell it (in order in ordered mode)."""
+        """Record everything that landed, then tell it (ordered mode: hold it until its turn); see `_tell`."""
         session, supply, landed = self.session, self.supply, self.flights.landed
         while landed:
             chunk, outcomes = landed.popleft()
@@ -206,10 +222,8 @@ class Loop:
                 self._observe(chunk, outcomes)
             if self.options.width is not None:
                 self._hold(chunk)
-                if not final:
-                    self._tell_in_order()
             else:
-                session.conclude(chunk)
+                (session if final else self.thinking).conclude(chunk)
                 supply.waiting = False
                 if session.groups.grouped:
                     self._observe(chunk, outcomes)
@@ -225,7 +239,13 @@ class Loop:
             self.session.conclude(chunk)
         else:
             self._hold(chunk)
-            self._tell_in_order()
+
+    async def _tell(self) -> None:
+        """Let the strategy hear what has landed (in order in ordered mode)."""
+        if self.options.width is None:
+            await self.thinking.hear()
+        else:
+            await self._tell_in_order()
 
     def _observe(self, chunk: Chunk, outcomes: Outcomes | None) -> None:
         """Let the rule see what ended: trials, or points where each has several replicates."""
@@ -252,18 +272,20 @@ class Loop:
         for row, number in enumerate(chunk.numbers.tolist()):
             self.session.untold[number] = chunk.rows(slice(row, row + 1))
 
-    def _tell_in_order(self) -> None:
+    async def _tell_in_order(self) -> None:
         """Tell each trial only after every earlier one: what the strategy hears does not depend on timing."""
         untold, supply = self.session.untold, self.supply
         while supply.turn and supply.turn[0] in untold:
             turn = untold.pop(supply.turn.popleft())
-            further = self.session.conclude(turn)
+            further = self.thinking.conclude(turn)
+            await self.thinking.hear()
             if self.session.groups.grouped:
                 self._observe(turn, None)
             supply.credits += 1 - further  # further evaluations of a point come next, within the width
             supply.waiting = False
             if not self._ending():
-                supply.fill()  # ask k + W comes right after tell k
+                await supply.fill()  # ask k + W comes right after tell k
+                self.thinking.check()
 
     def _sent_again(self, chunk: Chunk, outcomes: Outcomes) -> tuple[Chunk, Outcomes]:
         """Rows that deserve another attempt go back into the queue; gives the others."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Status
+from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Proposals, Status
 from ..core.errors import Displaced
 from ..core.evaluator import Outcomes
 from ..core.event import Event, Listener
@@ -80,6 +80,12 @@ class Session:
         self._announced: list[dict[str, Any]] = []
         self._snapshot_at = perf_counter() + SNAPSHOT_S
         self.started = False
+        self.unheard: list[Answers] = []
+        """What the strategy is told next; the log has it already."""
+        self.deferring = False
+        """`tell` leaves it to `settle` that the strategy hears."""
+        self.thought_s = 0.0
+        """What the last ask or tell took."""
         self.used = 0
         """Places of the budget that are taken."""
         self.crew = Crew(self)
@@ -155,8 +161,13 @@ class Session:
         """
         before = perf_counter()
         proposals = self.strategy.ask(want)
+        return self.drawn(want, proposals, perf_counter() - before)
+
+    def drawn(self, want: int, proposals: Proposals, seconds: float) -> Chunk | None:
+        """What `draw` gives, of proposals that took the strategy so long."""
         after = perf_counter()
-        self.spans.add("strategy", after - before)
+        self.thought_s = seconds
+        self.spans.add("strategy", seconds)
         if not len(proposals):
             return None
         if self.store.durable:
@@ -397,10 +408,18 @@ class Session:
         answers = self.answers(tickets, points, numbers)
         self.groups.told(numbers)
         if self.started:
-            self.strategy.tell(answers)
+            self.unheard.append(answers)
+            if not self.deferring:
+                self.settle()
             if self.listeners:
                 self._announce()
-        self.spans.add("strategy", perf_counter() - before)
+        self.thought_s = perf_counter() - before
+        self.spans.add("strategy", self.thought_s)
+
+    def settle(self) -> None:
+        """Let the strategy hear everything that it has been told."""
+        while self.unheard:
+            self.strategy.tell(self.unheard.pop(0))
 
     def answers(self, tickets: Ints, points: Floats, numbers: Ints, sd: float | None = None) -> Answers:
         """What became of trials, as the strategy hears it (replicates aggregated; sd: see `Replicates.answers`)."""
@@ -421,6 +440,7 @@ class Session:
         if not self.store.durable:
             return
         before = perf_counter()
+        self.settle()  # a snapshot holds what the log says
         with suppress(Displaced):  # it hears of that when it next takes trials; what is another's is not touched
             keep(self, tickets, points)
         self._snapshot_at = perf_counter() + max(SNAPSHOT_S, 20 * (perf_counter() - before))

@@ -177,6 +177,7 @@ class Study:
         )
         suspends = tools.suspends or options.probe is not None
         try:
+            options.beside = suspends and target.asynchronous
             with self._watched(progress), interruptible(signal, suspends):
                 amend.try_first(self.session, initial)
                 reason = drive(lambda: self._whole(target, tools, limits, signal, options), suspends)
@@ -196,6 +197,7 @@ class Study:
                 f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(_PREPARED)}, initial, progress"
             )
         target, tools, limits, options, signal = self._prepare(objective, *_arguments(keywords))
+        options.beside = True
         try:
             with self._watched(progress):
                 amend.try_first(self.session, initial)

@@ -8,6 +8,7 @@ from typing import Protocol
 from .chunk import Chunk
 from .limits import Limits
 from .session import Session
+from .thinking import Thinking
 from .unseen import unseen
 
 PATIENCE = 3
@@ -47,7 +48,8 @@ class Supply:
     width: rows between ask and tell in ordered mode (ask k + width comes right after tell k), or None.
     """
 
-    def __init__(self, session: Session, limits: Limits, flying: Flying, width: int | None) -> None:
+    def __init__(self, session: Session, limits: Limits, flying: Flying, width: int | None, thinking: Thinking) -> None:
+        self.thinking = thinking
         self.session, self.limits, self.flying, self.width = session, limits, flying, width
         self.queue: deque[Chunk] = deque()
         self.waiting = False
@@ -93,7 +95,7 @@ class Supply:
         """Whether rows wait that have their numbers already, and so need no room."""
         return any(chunk.numbers[0] >= 0 for chunk in self.session.backlog)
 
-    def fill(self) -> str:
+    async def fill(self) -> str:
         """Keep enough rows queued; gives a reason when there is nothing left to do."""
         session = self.session
         self.hear()
@@ -103,7 +105,7 @@ class Supply:
             want = self._wanted()
             if want <= 0:
                 return ""
-            chunk = session.draw(want)
+            chunk = await self.thinking.draw(want)
             if chunk is None:
                 self.waiting = True
                 return self.nothing_left() if session.strategy.done and not self.busy else ""
@@ -115,6 +117,8 @@ class Supply:
                 continue
             self._dry = 0
             self._enqueue(chunk)
+            if self.thinking.cancelled is not None:
+                return ""
 
     def hear(self, force: bool = False) -> bool:
         """Hear of other processes, and take over what nobody alive works on; gives whether there was anything."""

@@ -17,6 +17,7 @@ proposed (Bergstra 2011, eq. 2: it has the greatest expected improvement).
 from __future__ import annotations
 
 import math
+import sys
 from typing import final
 
 import numpy as np
@@ -92,6 +93,11 @@ class TPE(Strategy):
     def speculates(self) -> bool:
         """Rows beyond the stride are guesses at what comes next."""
         return True
+
+    @property
+    def ponders(self) -> bool:
+        """Its first model may load SciPy; after that it is quick."""
+        return "scipy.special" not in sys.modules
 
     @property
     def stride(self) -> int:

@@ -1,0 +1,141 @@
+"""Where a strategy thinks: on the loop's own thread while that is quick, in a thread of its own where it takes long.
+
+A run that shares its event loop with others (`arun`, `async def` objectives) must not hold them up: a suggestion of a
+Gaussian process takes ten milliseconds, its first one loads SciPy. There an ask or tell that may take long goes to a
+thread, while the loop goes on. Results do not depend on it: the run waits for the strategy either way, one call at a
+time, and hears what landed meanwhile afterwards, in the order in which it landed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+from .chunk import Chunk
+from .session import Session
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+SLOW_S, QUICK_S = 2e-3, 5e-4
+"""An ask or tell that takes so long goes to the thread from then on; after `CALM` in a row that are quick the loop's
+own thread does them again: a hop to another thread and back costs a tenth of a millisecond."""
+CALM = 16
+
+T = TypeVar("T")
+
+
+class Thinking:
+    """The asks and tells of a loop. beside: others use its event loop; else everything happens at once, here."""
+
+    def __init__(self, session: Session, beside: bool) -> None:
+        self.session, self.beside = session, beside
+        self.cancelled: asyncio.CancelledError | None = None
+        """A cancellation that came while the strategy thought; `check` raises it once the books are in order."""
+        self._slow, self._calm = False, 0
+        self._under_way = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the next call goes to the thread."""
+        return self.beside and (self._slow or self.session.strategy.ponders)
+
+    async def draw(self, want: int) -> Chunk | None:
+        """See `Session.draw`."""
+        session = self.session
+        if not self.beside:
+            return session.draw(want)
+        if not self.away:
+            chunk = session.draw(want)
+            self._took(session.thought_s)
+            return chunk
+        before = perf_counter()
+        proposals = await self._hop(partial(session.strategy.ask, want))
+        return session.drawn(want, proposals, perf_counter() - before)
+
+    def conclude(self, chunk: Chunk) -> int:
+        """See `Session.conclude`; what the strategy is to hear may wait for `hear`."""
+        session = self.session
+        if not self.away:
+            further = session.conclude(chunk)
+            if self.beside:
+                self._took(session.thought_s)
+            return further
+        session.deferring = True
+        try:
+            return session.conclude(chunk)
+        finally:
+            session.deferring = False
+
+    async def hear(self) -> None:
+        """Let the strategy hear what waits.
+
+        Raises:
+            CancelledError: that came meanwhile.
+        """
+        session = self.session
+        if not session.unheard:
+            return
+        before = perf_counter()
+        await self._hop(session.settle)
+        session.spans.add("strategy", perf_counter() - before)
+        self.check()
+
+    def check(self) -> None:
+        """Raise a cancellation that came while the strategy thought."""
+        error, self.cancelled = self.cancelled, None
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """End the thread, which has nothing to do; one that still thinks (the run was thrown away) ends by itself."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=not self._under_way)
+            self._pool = None
+
+    def _took(self, seconds: float) -> None:
+        if seconds > SLOW_S:
+            self._slow, self._calm = True, 0
+        elif self._slow:
+            self._calm = self._calm + 1 if seconds < QUICK_S else 0
+            self._slow = self._calm < CALM
+
+    async def _hop(self, call: Callable[[], T]) -> T:
+        """The result of `call`, made in the thread with the caller's context variables.
+
+        A call cannot be cut off: a cancellation waits until it is over, and for `check`.
+        """
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="thalweg-strategy")
+        outcome: list[T] = []
+        failure: list[BaseException] = []
+        spent = [0.0]
+
+        def body() -> None:
+            before = perf_counter()
+            try:
+                outcome.append(call())
+            except BaseException as error:  # raised again below: a future cannot carry every kind
+                failure.append(error)
+            spent[0] = perf_counter() - before
+
+        self._under_way = True
+        future = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, body)
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError as error:
+                self.cancelled = error
+        self._under_way = False
+        self._took(spent[0])
+        if failure:
+            raise failure[0]
+        return outcome[0]
