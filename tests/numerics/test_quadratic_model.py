@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from thalweg.numerics.quadratic_model import Interpolation, Model, ball_step, round_axes, trust_step
+from thalweg.numerics.quadratic_model import (
+    QUADRATIC,
+    SMOOTH,
+    Interpolation,
+    Kernel,
+    Model,
+    ball_step,
+    likeliest,
+    round_axes,
+    trust_step,
+)
 
 
 def random_model(d: int, rng) -> Model:
@@ -50,6 +60,63 @@ def test_round_and_separable_bowls_need_few_points(curvatures):
     steps = rng.normal(size=(count, 4))
     found = Interpolation.of(steps).model(truth(steps), Model.flat(4))
     assert np.abs(found.hessian - truth.hessian).max() < (2e-3 if count == 6 else 1.0)
+
+
+def error(found: Model, truth: Model) -> float:
+    return float(np.linalg.norm(found.hessian - truth.hessian) / np.linalg.norm(truth.hessian))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_likeliest_explanation_is_the_one_that_holds(seed):
+    rng = np.random.default_rng(seed)
+    d = 5
+    flat, weights = Model.flat(d), 100.0 ** np.linspace(0, 1, d)
+    separable = Model(rng.normal(size=d), np.diag(weights))
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    rotated = Model(separable.gradient, turn @ np.diag(weights) @ turn.T)
+    steps = rng.normal(size=(14, d))  # of the 20 that determine a quadratic
+    for truth, which in ((separable, 1), (rotated, 0)):
+        rises = truth(steps)
+        found = likeliest(steps, rises, flat)
+        alone = [Interpolation.of(steps, kernel).model(rises, flat) for kernel in SMOOTH]
+        np.testing.assert_array_equal(found.hessian, alone[which].hessian)
+    # what is known of columns' own curvatures: nearly all of a separable bowl, where least change finds less
+    found, plain = likeliest(steps, separable(steps), flat), Interpolation.of(steps).model(separable(steps), flat)
+    assert error(found, separable) < min(0.1, 0.5 * error(plain, separable))
+
+
+def test_a_model_that_holds_is_kept_and_one_that_misleads_is_forgotten():
+    rng = np.random.default_rng(8)
+    truth, steps = random_model(4, rng), rng.normal(size=(9, 4))
+    kept = likeliest(steps, truth(steps), truth)
+    np.testing.assert_allclose(kept.hessian, truth.hessian, atol=1e-9)
+    wrong = Model(truth.gradient, truth.hessian + 100.0 * random_model(4, rng).hessian)
+    assert error(likeliest(steps, truth(steps), wrong), truth) < error(
+        Interpolation.of(steps, SMOOTH[0]).model(truth(steps), wrong), truth
+    )
+
+
+def test_higher_terms_keep_what_is_not_quadratic_out_of_the_hessian():
+    rng = np.random.default_rng(9)
+    truth = Model(rng.normal(size=3), np.diag([1.0, 2.0, 3.0]))
+    steps = rng.normal(size=(30, 3))
+    rises = truth(steps) + 0.3 * (steps**3).sum(axis=1) + 0.1 * (steps**4).sum(axis=1)
+    found = [Interpolation.of(steps, kernel).model(rises, Model.flat(3)) for kernel in (SMOOTH[0], QUADRATIC)]
+    assert error(found[0], truth) < 0.5 * error(found[1], truth)
+
+
+def test_evidence_is_that_of_the_process_up_to_a_constant():
+    rng = np.random.default_rng(10)
+    steps, one, other = rng.normal(size=(6, 3)), *rng.normal(size=(2, 6))
+    kernel = Kernel(linear=2.0, common=1.0, own=1.0, cubic=0.1, quartic=0.3)
+    system, flat = Interpolation.of(steps, kernel), Model.flat(3)
+    matrix = kernel(steps / system.scale, steps / system.scale)
+
+    def exact(values):
+        scale = values @ np.linalg.solve(matrix, values) / len(values)  # the likeliest
+        return -0.5 * np.linalg.slogdet(scale * matrix)[1] - 0.5 * len(values)
+
+    assert system.evidence(one, flat) - system.evidence(other, flat) == pytest.approx(exact(one) - exact(other))
 
 
 def test_axes_make_a_valley_round_and_keep_the_volume():

@@ -7,14 +7,14 @@ J. Sci. Stat. Comput. 4 (1983) 553-572, doi:10.1137/0904038.
 
 Powell's KKT system is solved in its kernel form: with the best point as the origin, k(s, t) = (s.t)^2 / 2 + w s.t and a
 great w, the interpolant of least norm is his model (exactly so for w -> inf), and it also exists for sets that do not
-determine a gradient: then it is the one with the least change of the gradient. Two more terms make few points go
-further, r |s|^2 |t|^2 and c sum_i s_i^2 t_i^2: a curvature common to all columns, and one of each column's own, are
-preferred to a full Hessian that explains the same values.
+determine a gradient: then it is the one with the least change of the gradient. Further terms make few points go
+further (`Kernel`), and which of them explains the values best is asked of the values (`likeliest`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,15 +22,45 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_PREFERRED = (1e6, 1e4, 1.0)
-"""w, r, c: how much cheaper changes of the gradient, of the curvature common to all columns and of the columns' own are
-than one of the Hessian beside them. A round bowl is found from d + 2 points that way; over 24 functions of 2, 5 and 10
-columns it was worth 10 to 20 % (area under the curve of targets reached in 20 d evaluations), with r = 1e2 as with 1e5.
-"""
 _FLATTEST = 1e-5
 """The least curvature, in shares of the greatest, that coordinates are made round for."""
 _CUT = 1e-13
 """Relative eigenvalues of the kernel matrix below it are left out: points too near to each other to tell apart."""
+_DOUBT = 2.0
+"""How many nats an explanation must be likelier than the first one (0: a sphere is not known in time; 1 to 4 tried)."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What is preferred of all functions through the same values: how much cheaper than a change of the Hessian's other
+    elements are one of the gradient (linear), of a curvature common to all columns (common: r |s|^2 |t|^2) and of each
+    column's own (own: c sum_i s_i^2 t_i^2); cubic, quartic: shares of (s.t)^3 and (s.t)^4, which keep what is not
+    quadratic out of the Hessian.
+
+    A round bowl is found from d + 2 points with the defaults: over 24 functions of 2, 5 and 10 columns that was worth
+    10 to 20 % (area under the curve of targets reached in 20 d evaluations), with a common 1e2 as with 1e5.
+    """
+
+    linear: float = 1e6
+    common: float = 1e4
+    own: float = 1.0
+    cubic: float = 0.0
+    quartic: float = 0.0
+
+    def __call__(self, s: Floats, t: Floats) -> Floats:
+        """(n, m) k(s, t) of steps s (n, d) and t (m, d)."""
+        inner = s @ t.T
+        kernel = 0.5 * inner * inner + self.linear * inner
+        left, right = s * s, t * t
+        kernel += self.common * np.multiply.outer(left.sum(axis=1), right.sum(axis=1)) + self.own * (left @ right.T)
+        if self.cubic or self.quartic:
+            kernel += (self.cubic + self.quartic * inner) * inner**3
+        return np.asarray(kernel)
+
+
+QUADRATIC = Kernel()
+SMOOTH = (Kernel(cubic=0.1, quartic=0.3), Kernel(own=1e4, cubic=0.1, quartic=0.3))
+"""Round or not at all, and separable, neither quite quadratic."""
 
 
 @dataclass(frozen=True)
@@ -61,57 +91,77 @@ class Model:
 class Interpolation:
     """The kernel system of a set of points: steps (m, d) from the best one, which is not among them.
 
-    scale: the longest step.  inverse: (m, m) of the kernel matrix of the scaled steps.
+    scale: the longest step.  inverse: (m, m) of the kernel matrix of the scaled steps.  volume: the logarithm of that
+    matrix's determinant.
     """
 
     steps: Floats
+    kernel: Kernel
     scale: float
     inverse: Floats
+    volume: float
 
     @classmethod
-    def of(cls, steps: Floats) -> Interpolation:
+    def of(cls, steps: Floats, kernel: Kernel = QUADRATIC) -> Interpolation:
         """From steps (m, d), m >= 1, none of them zero."""
         scale = float(np.sqrt(np.einsum("ij,ij->i", steps, steps).max()))
-        kernel = _kernel(steps / scale, steps / scale)
+        matrix = kernel(steps / scale, steps / scale)
         # a unit diagonal, or points of different distance make it hopeless
-        size = 1.0 / np.sqrt(np.diagonal(kernel))
-        roots, vectors = np.linalg.eigh(kernel * size[:, None] * size)
-        kept = roots > _CUT * roots[-1]
+        size = 1.0 / np.sqrt(np.diagonal(matrix))
+        roots, vectors = np.linalg.eigh(matrix * size[:, None] * size)
+        least = _CUT * roots[-1]
+        kept = roots > least
         vectors = vectors[:, kept] * size[:, None]
-        return cls(steps, scale, (vectors / roots[kept]) @ vectors.T)
+        volume = float(np.log(np.maximum(roots, least)).sum() - 2.0 * np.log(size).sum())
+        return cls(steps, kernel, scale, (vectors / roots[kept]) @ vectors.T, volume)
 
     def model(self, rises: Floats, before: Model) -> Model:
         """The quadratic with q(step) = rise (m,) that differs least from `before`."""
         shares = self.inverse @ (rises - before(self.steps))
         return self._add(shares, before)
 
+    def evidence(self, rises: Floats, before: Model) -> float:
+        """The logarithm of how likely the rises (m,) are, up to a constant, were the function `before` and a Gaussian
+        process of this kernel and of the likeliest scale (Rasmussen & Williams 2006, eq. 2.30).
+        """
+        new = rises - before(self.steps)
+        return -0.5 * len(new) * math.log(max(float(new @ self.inverse @ new), 1e-300)) - 0.5 * self.volume
+
     def lagrange(self, which: int) -> Model:
-        """The Lagrange function of a step: 1 there, 0 at the others and at the best point."""
+        """The Lagrange function of a step: 1 there, 0 at the others and at the best point (of a kernel with higher
+        terms: its quadratic part).
+        """
         return self._add(self.inverse[which], Model.flat(self.steps.shape[1]))
 
     def lagrange_at(self, step: Floats) -> Floats:
         """(m + 1,) the values of all Lagrange functions at a step (d,), the best point's own at the end."""
-        values = self.inverse @ _kernel(self.steps / self.scale, step[None] / self.scale)[:, 0]
+        values = self.inverse @ self.kernel(self.steps / self.scale, step[None] / self.scale)[:, 0]
         return np.append(values, 1.0 - values.sum())
 
     def _add(self, shares: Floats, before: Model) -> Model:
         weighted = self.steps * shares[:, None]
-        linear, common, own = _PREFERRED
-        gradient = before.gradient + linear * weighted.sum(axis=0) / self.scale**2
+        kernel = self.kernel
+        gradient = before.gradient + kernel.linear * weighted.sum(axis=0) / self.scale**2
         hessian = before.hessian + weighted.T @ self.steps / self.scale**4
         curves = shares @ self.steps**2 / self.scale**4
-        hessian[np.diag_indices_from(hessian)] += 2.0 * common * curves.sum() + 2.0 * own * curves
+        hessian[np.diag_indices_from(hessian)] += 2.0 * kernel.common * curves.sum() + 2.0 * kernel.own * curves
         return Model(gradient, 0.5 * (hessian + hessian.T))
 
 
-def _kernel(s: Floats, t: Floats) -> Floats:
-    """(n, m) k(s, t) of steps s (n, d) and t (m, d)."""
-    linear, common, own = _PREFERRED
-    inner = s @ t.T
-    kernel = 0.5 * inner * inner + linear * inner
-    left, right = s * s, t * t
-    kernel += common * np.multiply.outer(left.sum(axis=1), right.sum(axis=1)) + own * (left @ right.T)
-    return np.asarray(kernel)
+def likeliest(steps: Floats, rises: Floats, before: Model, kernels: Sequence[Kernel] = SMOOTH) -> Model:
+    """The model of rises (m,) at steps (m, d) by the likeliest kernel, as a change of `before` or anew.
+
+    C. E. Rasmussen, C. K. I. Williams: Gaussian Processes for Machine Learning, MIT Press 2006, section 5.4.1. With
+    5 columns it was worth 2 % of the area under the curve of targets reached in 20 d evaluations, 3 % in 100 d.
+    """
+    best, found = -math.inf, before
+    for i, kernel in enumerate(kernels):
+        system = Interpolation.of(steps, kernel)
+        for j, known in enumerate((before, Model.flat(steps.shape[1]))):
+            evidence = system.evidence(rises, known) - (_DOUBT if i or j else 0.0)
+            if evidence > best:
+                best, found = evidence, system.model(rises, known)
+    return found
 
 
 def sides(at: Floats, edges: Floats) -> Floats:

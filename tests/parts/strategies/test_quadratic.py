@@ -34,10 +34,15 @@ def test_a_quadratic_is_solved_once_it_is_determined(d):
 
 @pytest.mark.parametrize(("d", "condition", "most"), [(2, 1.0, 20), (2, 30.0, 20), (5, 1.0, 36), (5, 30.0, 80)])
 def test_a_model_that_has_proven_itself_is_not_mended(d, condition, most):
-    # 14, 8, 30 and 44; with a better set at every scale 25, 30, 45 and 113
+    # 14, 8, 30 and 38; with a better set at every scale 25, 30, 45 and 113
     weights = condition ** np.linspace(0, 1, d)
     _, found = run(Quadratic(restarts=False), cube(d), lambda u: ((u - 0.37) ** 2 * weights).sum(axis=1), 400, batch=1)
-    assert len(found) <= most and found.min() < 1e-15
+    assert len(found) <= most and found.min() < 1e-14
+
+
+def test_a_slope_that_keeps_its_promise_is_followed_in_leaps():
+    _, found = run(Quadratic(), cube(2), lambda u: u @ np.array([1.0, 2.0]), 5, batch=1)
+    assert found.min() < 1e-12  # 3 points of the design, and 2 steps to the corner; 3 were it only doubled
 
 
 def test_a_curved_valley_is_followed_to_its_end():
@@ -105,7 +110,7 @@ def test_workers_never_wait_for_long(workers):
         ticket, point = out.pop(int(rng.integers(len(out))))
         value = rotated(4, 100.0)(point[None])[0]
         strategy.tell(Answers(np.array([ticket]), point[None], np.array([[value]]), np.array([2], np.int8)))
-    assert idle <= 0.25 * 40 * workers * workers
+    assert idle <= 0.3 * 40 * workers * workers
     assert strategy.best < 1e-2
 
 

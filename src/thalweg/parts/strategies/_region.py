@@ -51,11 +51,15 @@ class Region(Strategy):
             return 1.0 / max(2.0 - merit / INFEASIBLE, 1e-300) - 1.0 if INFEASIBLE <= merit < math.inf else math.inf
         return merit if merit < INFEASIBLE else math.inf
 
-    def _interpolation(self) -> tuple[int, Ints, Interpolation | None]:
-        """(the best point's row, the others' rows, their kernel system; None where there are no others)."""
+    def _steps(self) -> tuple[int, Ints, Floats]:
+        """(the best point's row, the others' rows, (m - 1, d) their steps from it in the model's coordinates)."""
         best = int(np.argmin(self.heights))
         others = np.flatnonzero(np.arange(len(self.points)) != best)
-        steps = self._inner(self.points[others] - self.points[best])
+        return best, others, self._inner(self.points[others] - self.points[best])
+
+    def _interpolation(self) -> tuple[int, Ints, Interpolation | None]:
+        """(the best point's row, the others' rows, their kernel system; None where there are no others)."""
+        best, others, steps = self._steps()
         return best, others, Interpolation.of(steps) if len(steps) else None
 
     def _inner(self, steps: Floats) -> Floats:
