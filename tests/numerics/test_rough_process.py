@@ -1,4 +1,4 @@
-"""Processes that are rough along their columns: slopes, what they learn, and the plain ones where there are no bumps."""
+"""Processes that are rough along their columns: slopes, what they learn, and the plain ones without any bumps."""
 
 import numpy as np
 import pytest

@@ -63,7 +63,8 @@ class FrontModel:
     """Posteriors of the objectives and of risk, and the boxes that are free; either may be missing (None).
 
     kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; floor: (m,) below which there is
-    nothing, -inf where that is not known; squeezed shares.
+    nothing, -inf where that is not known; squeezed shares.  own: (m,) variances of what belongs to each point alone:
+    exact values that are rougher than any model are drawn anew at every new point, and some of the draws are gains.
     """
 
     values: list[Model]
@@ -71,6 +72,7 @@ class FrontModel:
     kept: Floats
     reference: Floats
     floor: Floats | None = None
+    own: Floats | float = 0.0
     boxes: Boxes | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -82,11 +84,11 @@ class FrontModel:
         total = np.zeros(len(x))
         if self.boxes is not None:
             found = [model.predict(x) for model in self.values]
-            mean = np.stack([item[0] for item in found], axis=1)
-            total = log_expected_improvement(mean, np.sqrt(np.stack([item[1] for item in found], axis=1)), self.boxes)
+            mean, variance = (np.stack([item[k] for item in found], axis=1) for k in (0, 1))
+            total = log_expected_improvement(mean, np.sqrt(variance + self.own), self.boxes)
         if self.risk is not None:
-            mean, variance = self.risk.predict(x)
-            total = total + log_chance(-mean / np.sqrt(variance))[0]
+            risk, doubt = self.risk.predict(x)
+            total = total + log_chance(-risk / np.sqrt(doubt))[0]
         return total
 
     def utility_with_gradients(self, x: Floats) -> tuple[Floats, Floats]:
@@ -94,16 +96,19 @@ class FrontModel:
         total, slope = np.zeros(len(x)), np.zeros_like(x)
         if self.boxes is not None:
             found = [model.predict_with_gradients(x) for model in self.values]
-            mean, sd = np.stack([item[0] for item in found], axis=1), np.sqrt(np.stack([item[1] for item in found], 1))
+            mean, variance = (np.stack([item[k] for item in found], axis=1) for k in (0, 1))
+            sd = np.sqrt(variance + self.own)
             total, to_mean, to_sd = log_expected_improvement_with_gradients(mean, sd, self.boxes)
             for j, (_, _, d_mean, d_variance) in enumerate(found):
                 slope += to_mean[:, j, None] * d_mean + (0.5 * to_sd[:, j] / sd[:, j])[:, None] * d_variance
         if self.risk is not None:
-            mean, variance, d_mean, d_variance = self.risk.predict_with_gradients(x)
-            sd = np.sqrt(variance)
-            chance, to_ratio = log_chance(-mean / sd)
+            risk, doubt, d_mean, d_variance = self.risk.predict_with_gradients(x)
+            width = np.sqrt(doubt)
+            chance, to_ratio = log_chance(-risk / width)
             total = total + chance
-            slope = slope - to_ratio[:, None] * (d_mean / sd[:, None] - (0.5 * mean / sd**3)[:, None] * d_variance)
+            slope = slope - to_ratio[:, None] * (
+                d_mean / width[:, None] - (0.5 * risk / width**3)[:, None] * d_variance
+            )
         return total, slope
 
     def believe(self, x: Floats) -> FrontModel:
@@ -113,7 +118,7 @@ class FrontModel:
         means = np.stack([model.predict(x)[0] for model in self.values], axis=1)
         kept = np.concatenate([self.kept, means if self.floor is None else np.maximum(means, self.floor)])
         kept = kept[front(kept)]
-        return FrontModel(self._with(x, means), self.risk, kept, self.reference, self.floor)
+        return FrontModel(self._with(x, means), self.risk, kept, self.reference, self.floor, self.own)
 
     def shun(self, x: Floats) -> FrontModel:
         """As if middling values had been observed at features x (k, F), where evaluations failed."""

@@ -13,6 +13,8 @@
 - Where an objective has tens of local optima along its columns its model has bumps (see `_front_fits`,
   `thalweg.numerics.rough_process`), and each column is searched by itself too: without them `zdt4` and `dtlz1` of the
   benchmarks stay on local fronts.
+- What of exact values no model explains is drawn anew at every new point, so it counts as a chance: on a decision
+  tree's plateaus and jumps .91 of the volume at 50 evaluations a parameter, .87 without (seeds 0-2 of the benchmark).
 - Search, discrete columns, batches by the Kriging believer, failures and measured constraints: as in `bayesian`.
 
 A proposal of the models costs some 10 ms per objective at any length of the history, several times that where there are
@@ -181,7 +183,8 @@ class ParetoBayesian(Gaussian):
             at = view.features(known.points[self.members])
             kept = np.stack([model.predict(at)[0] for model in models], axis=1)
         floor = self._floor(scale, shares)
-        model = FrontModel(models, risk, kept, self._reference(scale, values), floor)
+        own = 0.0 if self.problem.noisy else np.array([item.nugget * item.scale for item in models])
+        model = FrontModel(models, risk, kept, self._reference(scale, values), floor, own)
         return model.shun(self.failed_features()).believe(view.features(self.out_points))
 
     def _floor(self, scale: Scale, shares: Floats) -> Floats | None:
