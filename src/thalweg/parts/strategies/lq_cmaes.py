@@ -18,8 +18,9 @@ region; evaluated candidates keep their true values; the agreement asked for is 
 - Restarts: three kinds of runs get the same share of the evaluations. Large ones double the population each time and
   small ones have small steps (BIPOP, Hansen 2009, doi:10.1145/1570256.1570333); the third kind begins at the best known
   point away from where all runs have ended. The history is common to all.
-- Several rows at once: those that come next in the model's order. Answers to a generation that has been closed in the
-  meantime are learnt by the model alone.
+- Several rows at once: those that come next in the model's order. Where more is asked for than a generation has, the
+  model's word stands for what has not come, and the next one begins. Answers to a generation that has been closed in
+  the meantime teach the model; good ones (see `_welcome`) take the places of candidates that nobody has asked for.
 - Discrete columns snap; a deviation is never below half a cell.
 """
 
@@ -47,6 +48,10 @@ _LARGE, _SMALL, _BASIN = range(3)  # the regimes of runs
 _APART = 0.08  # of the cube, in the column where it is most: a point that near to a run's end belongs to its basin
 _BASIN_SIGMA = 0.06
 _ENDS = 64  # ends of runs that are remembered
+_RECENT = 3  # generations: late answers are good that are better than the worst of these generations' best ones
+# areas over time with 8 and 32 workers, 24 functions in 5 columns, 50 d: the model alone learns .101, .043 (as when
+# workers waited for a generation: .107, .047); every late answer taken .112, .064; those below the last generation's best
+# .119, .064; below the worst of three .122, .070; of five the same, and 6 % worse in 10 columns
 
 
 @final
@@ -98,6 +103,7 @@ class LqCMAES(Strategy):
         self.surrogate = Surrogate.empty(d)
         # the generation: rows are candidates
         self.number = 0
+        self.began = 0  # the run's first generation
         self.open = False
         self.candidates: Floats = np.empty((0, dimension))
         self.found: Floats = np.empty(0)  # merits, NaN until told
@@ -156,6 +162,10 @@ class LqCMAES(Strategy):
         """Candidates in the model's order."""
         if not self.open:
             self._open()
+        elif self.given.all():
+            self._leave()
+            if self.ended:
+                return self.candidates[:0]
         rows = np.array([row for row in self.order if not self.given[row]][:n], dtype=np.int64)
         points, kept = self.seen.fresh(self.candidates[rows], self.problem.space, self.rng)
         self.given[rows] = True
@@ -164,8 +174,19 @@ class LqCMAES(Strategy):
         self.places += [(self.next_ticket + i, self.number, row) for i, row in enumerate(rows.tolist())]
         return points
 
-    def _open(self) -> None:
-        """The next generation."""
+    def _leave(self) -> None:
+        """All of the generation is out, and more is wanted: the model's word stands for the rest, where it knows
+        enough; else there are more candidates of the same distribution.
+        """
+        enough = self.surrogate.fitted and not np.isnan(self.found).all()
+        if enough:
+            self.surrogate.fit(self.normal, inverse_of(self.normal, self.root))
+            self._close()
+        if not self.ended:
+            self._open(led=enough)
+
+    def _open(self, led: bool = True) -> None:
+        """The next generation. led: the model's optimum is in it, or the mean while there is no model."""
         if not self.runs:
             self._first_run()
         normal, surrogate = self.normal, self.surrogate
@@ -178,9 +199,9 @@ class LqCMAES(Strategy):
         count = len(x)
         self.found = np.full(count, np.nan)
         self.given = np.zeros(count, dtype=np.bool_)
-        if surrogate.fitted:
+        if led and surrogate.fitted:
             self._put(0, surrogate.optimum(normal), x)
-        elif not len(surrogate):  # nothing is known anywhere: the mean itself is as good as any
+        elif led and not len(surrogate):  # nothing is known anywhere: the mean itself is as good as any
             self._put(0, normal.mean, x)
         if self.guest < self.run_best:
             self._put(1, self.guest_point[self.columns], x)
@@ -220,7 +241,9 @@ class LqCMAES(Strategy):
         moved = []
         for i, ticket in enumerate(told):
             number, row = where.pop(ticket)
-            if number == self.number and self.open:
+            if self.began <= number < self.number and self.open:
+                moved += self._welcome(answers.points[i], float(merits[i]))
+            elif number == self.number and self.open:
                 self.found[row] = merits[i]
                 if (answers.points[i] != self.candidates[row]).any():  # repaired or snapped
                     self.candidates[row] = answers.points[i]
@@ -231,6 +254,15 @@ class LqCMAES(Strategy):
             self.normal.place(rows, self.candidates[rows][:, self.columns])
         if self.open:
             self._advance()
+
+    def _welcome(self, point: Floats, merit: float) -> list[int]:
+        """A late answer of this run: a good one takes the place of the last candidate that nobody has asked for."""
+        free = [row for row in self.order if not self.given[row]]
+        if not free or (self.history and merit >= max(self.history[-_RECENT:])):
+            return []
+        row = free[-1]
+        self.candidates[row], self.found[row], self.given[row] = point, merit, True
+        return [row]
 
     def absorb(self, answers: Answers) -> None:
         """The model learns from foreign points; the best one is the first mean, or later a candidate with a value."""
@@ -295,6 +327,7 @@ class LqCMAES(Strategy):
 
     def _begin_run(self, mean: Floats, sigma: float, population: int) -> None:
         self.runs += 1
+        self.began = self.number + 1
         self.normal = Normal.make(mean, sigma, population)
         self.root, self.first = np.eye(len(mean)), sigma
         self.run_best, self.age, self.best_age, self.history, self.lost = math.inf, 0, 0, [], 0
