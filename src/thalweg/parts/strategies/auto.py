@@ -153,8 +153,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.noisy and f.dimension <= _WIDE,
         "model_cmaes",
-        "noise: a Gaussian process tells values from it by all points together, with half to three quarters of the gap that a "
-        "population leaves; CMA-ES goes on from there",
+        "noise: a Gaussian process tells values from it by all points together, and leaves half to three quarters of "
+        "the gap that a population does; CMA-ES goes on from there",
     ),
     Rule(
         lambda f: f.noisy and f.budget >= 40 * f.dimension,
