@@ -7,8 +7,8 @@ points lie around the best region, where they tell its slopes.
 
 On noisy bbob functions with five columns and 100 evaluations the recommended point's gap was 0.7 of that after LogEI.
 Tried without gain: a second stage of candidates around the best ones, wider clouds, a local quadratic model in turns;
-the gain of four or sixteen evaluations at a place instead of one (Frazier & Powell, doi:10.1287/deca.1100.0190): 0.79 +-
-0.16 of the gap on 48 runs that it was chosen by, 0.99 +- 0.14 on 99 others.
+the gain of four or sixteen evaluations at a place instead of one (Frazier & Powell 2010, doi:10.1287/deca.1100.0190):
+with four 0.79 +- 0.16 of the gap on the 48 runs that it was chosen by, but 0.99 +- 0.14 on 99 others.
 """
 
 from __future__ import annotations
