@@ -29,7 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "quadratic": {"strategy": "quadratic"},
     "auto": {"strategy": "auto"},
     "bayesian": {"strategy": "bayesian"},
-    "bayesian, two objectives": {"strategy": "bayesian", "objectives": {"a": "minimize", "b": "minimize"}},
+    "two objectives": {"strategy": "bayesian_pareto", "objectives": {"a": "minimize", "b": "minimize"}},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from time import perf_counter
 
@@ -237,3 +238,13 @@ def test_a_plain_objective_leaves_the_loop_its_turns():
         return beats
 
     assert asyncio.run(both()) >= 3
+
+
+def test_thinking_threads_are_polite_and_leave_the_setting_as_it_was():
+    before, inside = sys.getswitchinterval(), []
+    run(Slow(lambda count: inside.append(sys.getswitchinterval()), ponders=True), evals=3)
+    assert max(inside) <= thinking.POLITE_S < before + 1e-9
+    assert sys.getswitchinterval() == before
+    with thinking.polite(), thinking.polite():
+        pass
+    assert sys.getswitchinterval() == before

@@ -8,7 +8,10 @@ time, and hears what landed meanwhile afterwards, in the order in which it lande
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
@@ -26,7 +29,35 @@ SLOW_S, QUICK_S = 2e-3, 5e-4
 own thread does them again: a hop to another thread and back costs a tenth of a millisecond."""
 CALM = 16
 
+POLITE_S = 5e-4
+"""How long a thinking thread keeps Python's lock from another one that wants it (Python's own: 5 ms, for every turn
+that the loop takes)."""
+
 T = TypeVar("T")
+
+_lock = threading.Lock()
+_thinking = 0
+_before = 0.0
+
+
+@contextmanager
+def polite() -> Iterator[None]:
+    """Threads inside let others have their turn soon; Python's setting, which is the process's, comes back after the
+    last of several has left.
+    """
+    global _thinking, _before  # noqa: PLW0603 (the setting is global)
+    with _lock:
+        if not _thinking:
+            _before = sys.getswitchinterval()
+            sys.setswitchinterval(min(POLITE_S, _before))
+        _thinking += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _thinking -= 1
+            if not _thinking:
+                sys.setswitchinterval(_before)
 
 
 class Thinking:
@@ -122,7 +153,8 @@ class Thinking:
         def body() -> None:
             before = perf_counter()
             try:
-                outcome.append(call())
+                with polite():
+                    outcome.append(call())
             except BaseException as error:  # raised again below: a future cannot carry every kind
                 failure.append(error)
             spent[0] = perf_counter() - before

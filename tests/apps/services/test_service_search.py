@@ -22,6 +22,8 @@ async def loss(params):
 class Thinking(Random):
     """Gives its next point only when the loop goes on meanwhile."""
 
+    ponders = True
+
     def propose(self, n):
         self.heartbeat.clear()
         assert self.heartbeat.wait(30), "the event loop stood still while the strategy was thinking"
@@ -50,6 +52,33 @@ def test_the_loop_goes_on_while_the_strategy_thinks():
 
     result = asyncio.run(main())
     assert result.evaluations == 5 and where == {threading.main_thread()}
+
+
+def test_stopping_while_the_strategy_thinks():
+    thinks, rest = threading.Event(), threading.Event()
+
+    class Dozing(Random):
+        ponders = True
+
+        def propose(self, n):
+            if self.next_ticket >= 6:
+                thinks.set()
+                rest.wait(10)
+            return super().propose(1)
+
+    async def main():
+        search = Search(loss, SPACE, strategy=Dozing(), max_evals=1000, workers=1, seed=0)
+        task = asyncio.ensure_future(search.run())
+        while not thinks.is_set():
+            await asyncio.sleep(0.001)
+        stopping = asyncio.ensure_future(search.stop())
+        await asyncio.sleep(0.01)
+        rest.set()
+        assert await stopping is await task
+        return await stopping
+
+    result = asyncio.run(main())
+    assert result.stop_reason == STOPPED and result.evaluations == 6
 
 
 def test_it_is_the_same_search():
@@ -106,7 +135,7 @@ def test_a_cancelled_run_stops_the_search_and_the_study_has_what_was_done():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not search._thread.is_alive() or not search._thread.join(5)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("thalweg")]
         return search.study
 
     assert asyncio.run(main()).best.value < 20
