@@ -106,6 +106,15 @@ PLANS = (
     Plan("bbob-10d", "bbob", (10,), 100, (10, 20, 50, 100), "The same, 10 dimensions alone.", (4, 5, 6)),
     Plan("bbob-mixint", "bbob-mixint", (5, 10), 30, (10, 20, 30), "COCO's 24 mixed-integer functions.", (4,)),
     Plan(
+        "bbob-mixint-200d",
+        "bbob-mixint",
+        (5,),
+        200,
+        (50, 100, 200),
+        "The same for longer, 5 dimensions.",
+        (4,),
+    ),
+    Plan(
         "bbob-5d-20d",
         "bbob",
         (5,),
@@ -140,6 +149,14 @@ PLANS = (
         50,
         (10, 20, 50),
         "The conditional problems at 50d, with rivals too slow for more.",
+    ),
+    Plan(
+        "conditional-20d",
+        "conditional",
+        (),
+        20,
+        (5, 10, 20),
+        "The conditional problems at 20d, with rivals too slow for more.",
     ),
 )
 
