@@ -50,8 +50,8 @@ _BASIN_SIGMA = 0.06
 _ENDS = 64  # ends of runs that are remembered
 _RECENT = 3  # generations: late answers are good that are better than the worst of these generations' best ones
 # areas over time with 8 and 32 workers, 24 functions in 5 columns, 50 d: the model alone learns .101, .043 (as when
-# workers waited for a generation: .107, .047); every late answer taken .112, .064; those below the last generation's best
-# .119, .064; below the worst of three .122, .070; of five the same, and 6 % worse in 10 columns
+# workers waited for a generation: .107, .047); every late answer taken .112, .064; those below the last generation's
+# best .119, .064; below the worst of three .122, .070; of five the same, and 6 % worse in 10 columns
 
 
 @final
