@@ -275,6 +275,17 @@ def test_where_exact_values_are_rugged_a_new_point_is_a_lot():
     np.testing.assert_allclose(slope, np.transpose(numeric), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("pairs", [10**6, 0], ids=["few", "many"])
+def test_a_front_grown_piece_by_piece_is_the_front_of_all(pairs, monkeypatch):
+    monkeypatch.setattr("thalweg.parts.strategies.pareto_bayesian._PAIRS", pairs)
+    strategy = ParetoBayesian()
+    strategy.start(several(cube(3).space, 3), 0, 100)
+    points = np.random.default_rng(0).random((60, 3)).round(1)  # some are equal
+    for start in range(0, 60, 7):
+        strategy.tell(foreign(points[start : start + 7], three(points[start : start + 7])))
+    np.testing.assert_array_equal(np.sort(strategy.members), np.flatnonzero(front(three(points))))
+
+
 def test_noise_is_no_gain():
     strategy = ParetoBayesian()
     strategy.start(Problem(cube(2).space, objectives=objectives_of(2), noisy=True), 0, 100)

@@ -20,7 +20,9 @@ _EACH = 10  # points for each column before roughness is looked for
 _AGAIN, _AGAIN_SMOOTH = 1.3, 1.6  # growth of the history after which it is looked for again
 _LOOK = 200  # points that are looked at
 _GROWN = 1.06  # growth after which the parameters of a rough objective are fitted anew
-_CONVINCING = 10.0  # in the logarithm of the posterior density: what roughness must bring
+# In the logarithm of the posterior density: what roughness must bring. Squeezing rough values less, where that is more
+# likely yet, was dropped: dtlz1 of the benchmarks stayed at g = 6.6, not 3.0, after 600 evaluations.
+_CONVINCING = 10.0
 _STARTS = (0.18, 0.05)  # lengths of bumps that the search starts from
 _WEIGHT = 0.05  # and weights
 

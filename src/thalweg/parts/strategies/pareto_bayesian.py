@@ -48,6 +48,7 @@ _PARENTS = 30  # at most breed
 _BREEDS = 10  # evaluations per parameter before anything is bred
 _FIRST = (0.05, 0.02)  # what the models' proposals and children are thought to gain, until they did
 _BRED, _MODELLED = 0.3, 0.1  # shares of the proposals, at least: children cost nothing, and go on where models fail
+_PAIRS = 1_000_000
 _MEMORY = 0.93  # per proposal, of what a source's proposals gained
 
 
@@ -254,7 +255,10 @@ class ParetoBayesian(Gaussian):
             self.parents = pool[kept]
 
     def _joined(self, members: Ints, new: Ints) -> Ints:
-        """The front (k,) of the rows of a front and new ones, in time that grows with the members only linearly."""
+        """The front (k,) of the rows of a front and new ones; of few new ones in time that is linear in the members."""
+        if len(new) * len(members) > _PAIRS:  # all pairs at once would take too much memory
+            pool = np.concatenate([members, new])
+            return pool[front(self.values[pool])]
         new = new[front(self.values[new])]
         kept = ~dominates(self.values[new], self.values[members]).any(axis=0)
         added = ~dominates(self.values[members], self.values[new]).any(axis=0)
