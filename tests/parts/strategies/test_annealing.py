@@ -83,14 +83,24 @@ def test_worse_points_are_taken_while_hot_and_not_when_cold():
     assert share(900) == 0.0
 
 
-def test_one_move_per_chain():
+def test_one_move_per_chain_and_second_ones_for_idle_workers():
     strategy = Annealing(chains=3)
     strategy.start(cube(2), 0)
     first = strategy.ask(10)
-    assert len(first) == 3 and len(strategy.ask(1)) == 0
+    assert len(first) == 3 and strategy.speculates
     answers = answer(strategy, first, bowl)
     strategy.tell(answers.rows(np.array([1])))
+    assert not strategy.speculates
     assert len(strategy.ask(10)) == 1
+    second = strategy.ask(2)
+    assert len(second) == 2 and sorted(strategy.extra_rows.tolist()) == [0, 1]
+    strategy.tell(answers.rows(np.array([0, 2])))
+    better = answer(strategy, second, lambda u: np.array([-1.0, -2.0]))
+    strategy.tell(better)
+    assert len(strategy.extra) == 0
+    for row in range(2):  # judged by where their chains are: both are better than that
+        np.testing.assert_array_equal(strategy.points[row], better.points[row])
+    assert strategy.best == -2.0
 
 
 def test_foreign_points_begin_chains():

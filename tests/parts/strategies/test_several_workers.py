@@ -16,7 +16,7 @@ from thalweg.parts.strategies.de import DE
 from thalweg.parts.strategies.lq_cmaes import LqCMAES
 from thalweg.parts.strategies.pso import PSO
 
-MODERN = ["cmaes", "lq_cmaes", "de", "genetic", "pso", "nsga2", "nsga3"]
+EVERYONE = ["cmaes", "lq_cmaes", "de", "genetic", "pso", "nsga2", "nsga3", "annealing"]
 
 
 class Crew:
@@ -71,7 +71,7 @@ def two_bowls(points):
     return np.stack([((points - 0.3) ** 2).sum(axis=1), ((points - 0.6) ** 2).sum(axis=1)], axis=1)
 
 
-@pytest.mark.parametrize("name", MODERN)
+@pytest.mark.parametrize("name", EVERYONE)
 @pytest.mark.parametrize(("workers", "least"), [(8, 7.5), (32, 27.0)])
 def test_workers_are_kept_busy(name, workers, least):
     problem, values = (cube(4), rosenbrock)
@@ -89,7 +89,14 @@ def test_with_a_quorum_of_one_they_still_wait(name):
 
 @pytest.mark.parametrize(
     ("name", "budget", "reached"),
-    [("cmaes", 500, 1e-6), ("lq_cmaes", 200, 1e-12), ("de", 500, 1e-6), ("genetic", 500, 5e-4), ("pso", 500, 1e-3)],
+    [
+        ("cmaes", 500, 1e-6),
+        ("lq_cmaes", 200, 1e-12),
+        ("de", 500, 1e-6),
+        ("genetic", 500, 5e-4),
+        ("pso", 500, 1e-3),
+        ("annealing", 500, 1e-3),
+    ],
 )
 def test_they_converge_in_the_order_of_the_answers(name, budget, reached):
     found = [min(crew(name, 8, budget, values=bowl, seed=seed).run().found) for seed in range(3)]
@@ -111,7 +118,7 @@ def test_a_bent_valley_is_followed_sooner_than_by_workers_who_wait():
     assert when(8) < when(1) / 5.4
 
 
-@pytest.mark.parametrize("name", MODERN)
+@pytest.mark.parametrize("name", EVERYONE)
 @pytest.mark.parametrize("block", [1, 3, 1000])
 def test_who_hears_everything_before_asking_again_never_meets_late_answers(name, block):
     problem = cube(3)
@@ -122,11 +129,11 @@ def test_who_hears_everything_before_asking_again_never_meets_late_answers(name,
         assert len(proposals)
         strategy.tell(answer(problem, proposals, bowl))
         assert not getattr(strategy, "loose", False)
-        assert not len(getattr(strategy, "_late", ()))
+        assert not len(getattr(strategy, "_late", ())) and not len(getattr(strategy, "extra", ()))
 
 
 @pytest.mark.parametrize("space", [mixed, constrained, ordered, finite, lambda: cube(3).space])
-@pytest.mark.parametrize("name", MODERN)
+@pytest.mark.parametrize("name", EVERYONE)
 def test_the_same_answers_in_the_same_order_give_the_same_rows_and_so_does_a_restored_twin(name, space):
     problem = Problem(space())
     one, same = (crew(name, 6, 150, problem=problem, values=bowl).run() for _ in range(2))
@@ -143,7 +150,7 @@ def test_the_same_answers_in_the_same_order_give_the_same_rows_and_so_does_a_res
     np.testing.assert_array_equal(one.points, half.points)
 
 
-@pytest.mark.parametrize("name", MODERN)
+@pytest.mark.parametrize("name", EVERYONE)
 def test_a_finite_space_is_covered_without_repeats(name):
     problem = Problem(finite())
     one = crew(name, 8, 400, problem=problem, values=bowl).run()

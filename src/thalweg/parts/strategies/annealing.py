@@ -7,8 +7,10 @@ accepted, and so falls with the temperature (A. Corana et al., ACM TOMS 13 (1987
 Temperatures are relative: a rise is measured in units of the typical rise that was seen, so no option depends on the
 objective's scale.
 
-Each chain has one move under way, so `chains` rows can be evaluated at once. A chain that has not improved the best for
-long goes on from the best or another chain's point, hot again (go with the winners: D. Aldous, U. Vazirani, FOCS 1994).
+Each chain has one move under way, so `chains` rows can be evaluated at once; who asks for more, because workers are
+idle, gets second moves from where the chains are, each judged by where its chain is when it is told. A chain that has
+not improved the best for long goes on from the best or another chain's point, hot again (go with the winners: D.
+Aldous, U. Vazirani, FOCS 1994).
 
 Moves by type: continuous columns Cauchy steps folded at the faces; ordered discrete columns whole cells; unordered
 choices another option; orders swap, reverse or move items; subsets one item in or out.
@@ -33,7 +35,7 @@ _LEAST = 1e-9  # of a continuous column: the smallest width of a move
 class Annealing(Strategy):
     """Simulated annealing for any space; at home where moves between neighbours mean something (orders, integers).
 
-    chains: chains side by side, rows per batch.
+    chains: chains side by side, each with one move under way, or more where there are more workers.
     cycle: accepted-or-not moves per chain from hot to cold; None: the budget's share of a chain, at most 50 per column.
     """
 
@@ -70,6 +72,10 @@ class Annealing(Strategy):
         self.guest_merits = np.empty(0)
         self.seen = Seen.of(self.problem)
         self.reheated = 0
+        # second moves: tickets, chains and the columns they touched
+        self.extra: Ints = np.empty(0, dtype=np.int64)
+        self.extra_rows: Ints = np.empty(0, dtype=np.int64)
+        self.extra_touched: Mask = np.empty((0, d), dtype=np.bool_)
 
     def _sort_columns(self) -> None:
         columns = Columns.of(self.problem.space)
@@ -89,6 +95,11 @@ class Annealing(Strategy):
         return max(int((self.tickets < 0).sum()), 1)
 
     @property
+    def speculates(self) -> bool:
+        """Every chain has a move under way."""
+        return not bool((self.tickets < 0).any())
+
+    @property
     def done(self) -> bool:
         """Whether a finite space has no new point."""
         return self.seen.exhausted
@@ -103,10 +114,10 @@ class Annealing(Strategy):
     # --- moves ----------------------------------------------------------------------------------------------------
 
     def propose(self, n: int) -> Floats:
-        """A move of every chain that waits for one."""
+        """A move of every chain that waits for one; where none does, second ones."""
         idle = np.flatnonzero(self.tickets < 0)[:n]
         if not len(idle):
-            return self.points[:0]
+            return self._second(n)
         fresh = ~self.started[idle]
         if fresh.any():
             self._place(idle[fresh])
@@ -120,6 +131,22 @@ class Annealing(Strategy):
         self.started[idle] = True
         self.tickets[idle] = self.next_ticket + np.arange(len(idle))
         return self.trials[idle]
+
+    def _second(self, n: int) -> Floats:
+        """Moves of the chains with the fewest under way, which have moves under way already."""
+        count = np.bincount(self.extra_rows, minlength=self.chains)
+        rows = np.argsort(count, kind="stable")[:n]
+        touched = self.touched[rows].copy()
+        known = np.isfinite(self.merits[rows])
+        points = self._moved(rows)
+        self.touched[rows], touched = touched, self.touched[rows].copy()
+        if not known.all():  # nothing is known of where these chains are: another place is as good
+            points[~known] = self.problem.space.sample(int((~known).sum()), self.rng)
+        points, kept = self.seen.fresh(points, self.problem.space, self.rng)
+        self.extra = np.append(self.extra, self.next_ticket + np.arange(len(points)))
+        self.extra_rows = np.append(self.extra_rows, rows[kept])
+        self.extra_touched = np.concatenate([self.extra_touched, touched[kept]])
+        return points
 
     def _place(self, rows: Ints) -> None:
         """First points: the best foreign ones, then random ones."""
@@ -181,10 +208,21 @@ class Annealing(Strategy):
         merits = answers.merit().tolist()
         chain_of = {ticket: row for row, ticket in enumerate(self.tickets.tolist()) if ticket >= 0}
         for ticket, i in sorted(zip(answers.tickets.tolist(), range(len(merits)), strict=True)):
-            self._judge(chain_of[ticket], answers.points[i], merits[i])
+            row = chain_of.get(ticket)
+            if row is not None:
+                self.tickets[row] = -1
+                self._judge(row, self.touched[row], answers.points[i], merits[i])
+                continue
+            at = int(np.searchsorted(self.extra, ticket))
+            row, touched = int(self.extra_rows[at]), self.extra_touched[at]
+            self.extra, self.extra_rows = np.delete(self.extra, at), np.delete(self.extra_rows, at)
+            self.extra_touched = np.delete(self.extra_touched, at, axis=0)
+            if self.started[row]:
+                self._judge(row, touched, answers.points[i], merits[i])
+            elif merits[i] < self.best:  # the chain begins anew elsewhere
+                self.best, self.best_point = merits[i], answers.points[i].copy()
 
-    def _judge(self, row: int, point: Floats, merit: float) -> None:
-        self.tickets[row] = -1
+    def _judge(self, row: int, touched: Mask, point: Floats, merit: float) -> None:
         self.since[row] += 1
         age = int(self.ages[row]) + 1
         self.ages[row] = age
@@ -199,7 +237,7 @@ class Annealing(Strategy):
             accepted = self.rng.random() < math.exp(-min(rise / max(heat * self.rise, 1e-300), 700.0))
         if accepted:
             self.points[row], self.merits[row] = point, merit
-        self._adapt(self.touched[row], accepted)
+        self._adapt(touched, accepted)
         if merit < self.best:
             self.best, self.best_point = merit, point.copy()
             self.since[:] = 0
