@@ -84,8 +84,6 @@ class Session:
         """What the strategy is told next; the log has it already."""
         self.deferring = False
         """`tell` leaves it to `settle` that the strategy hears."""
-        self.thought_s = 0.0
-        """What the last ask or tell took."""
         self.used = 0
         """Places of the budget that are taken."""
         self.crew = Crew(self)
@@ -166,7 +164,6 @@ class Session:
     def drawn(self, want: int, proposals: Proposals, seconds: float) -> Chunk | None:
         """What `draw` gives, of proposals that took the strategy so long."""
         after = perf_counter()
-        self.thought_s = seconds
         self.spans.add("strategy", seconds)
         if not len(proposals):
             return None
@@ -413,8 +410,7 @@ class Session:
                 self.settle()
             if self.listeners:
                 self._announce()
-        self.thought_s = perf_counter() - before
-        self.spans.add("strategy", self.thought_s)
+        self.spans.add("strategy", perf_counter() - before)
 
     def settle(self) -> None:
         """Let the strategy hear everything that it has been told."""

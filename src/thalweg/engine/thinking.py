@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, TypeVar
 
 from .chunk import Chunk
@@ -82,8 +82,9 @@ class Thinking:
         if not self.beside:
             return session.draw(want)
         if not self.away:
+            began = thread_time()
             chunk = session.draw(want)
-            self._took(session.thought_s)
+            self._took(thread_time() - began)
             return chunk
         before = perf_counter()
         proposals = await self._hop(partial(session.strategy.ask, want))
@@ -92,10 +93,12 @@ class Thinking:
     def conclude(self, chunk: Chunk) -> int:
         """See `Session.conclude`; what the strategy is to hear may wait for `hear`."""
         session = self.session
+        if not self.beside:
+            return session.conclude(chunk)
         if not self.away:
+            began = thread_time()
             further = session.conclude(chunk)
-            if self.beside:
-                self._took(session.thought_s)
+            self._took(thread_time() - began)
             return further
         session.deferring = True
         try:
@@ -130,6 +133,7 @@ class Thinking:
             self._pool = None
 
     def _took(self, seconds: float) -> None:
+        """So much CPU time: a busy machine makes nothing slow that is quick."""
         if seconds > SLOW_S:
             self._slow, self._calm = True, 0
         elif self._slow:
@@ -151,13 +155,13 @@ class Thinking:
         spent = [0.0]
 
         def body() -> None:
-            before = perf_counter()
+            began = thread_time()
             try:
                 with polite():
                     outcome.append(call())
             except BaseException as error:  # raised again below: a future cannot carry every kind
                 failure.append(error)
-            spent[0] = perf_counter() - before
+            spent[0] = thread_time() - began
 
         self._under_way = True
         future = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, body)
