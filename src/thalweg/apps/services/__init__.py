@@ -2,7 +2,7 @@
 
 TaskExecutor, ResourceMonitor, benchmark     run, watch and time async work
 PerformanceOptimizer, ResourceOptimizer      find settings of a workload before it goes live
-Search                                       a search beside an event loop that must not be held up
+Search                                       a search that can be stopped, with the best so far
 LiveTuner, Knob, Window, AdaptiveLimit       change settings of a service that has users right now
 BatchServer                                  a service in virtual time, to try all that on
 """
