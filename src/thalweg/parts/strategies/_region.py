@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from ...core.batch import INFEASIBLE, Floats, Ints
-from ...core.strategy import Strategy
 from ...numerics.quadratic_model import Interpolation, extreme_step
+from ._phases import Phased
 
 SAME = 1e-12
 """Of the box: points nearer to each other are one."""
@@ -21,10 +21,10 @@ _GEO = (0.1, 0.5)
 _PROVEN = 0.125  # of what a step of length rho changes where the model bends least
 
 
-class Region(Strategy):
+class Region(Phased):
     """Abstract: `begin` sets the attributes.
 
-    points, heights: the set, (m, D) and (m,).  size: the most points.  columns: (d,) those that vary.
+    points, heights: the set, (m, D) and (m,).  size: the most points.
     axes, into: (d, d) the model's coordinates z, step = axes @ z, and back.  turned: whether they are not the box's.
     delta, rho: the radius, and the least one for now.  error: how far the last step's value was from what the model had
     promised (inf: no step yet).  violating: no point satisfies the constraints.
@@ -34,7 +34,6 @@ class Region(Strategy):
     heights: Floats
     hessian: Floats
     size: int
-    columns: Ints
     axes: Floats
     into: Floats
     turned: int

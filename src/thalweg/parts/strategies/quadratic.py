@@ -37,9 +37,8 @@ from ...core.errors import StrategyError
 from ...core.parameter import ORDERED
 from ...core.strategy import Abilities
 from ...numerics.blas import one_thread
-from ...numerics.quadratic_model import QUADRATIC, SMOOTH, Model, farthest, likeliest, round_axes, sides, trust_step
+from ...numerics.quadratic_model import QUADRATIC, SMOOTH, Model, likeliest, round_axes, sides, trust_step
 from ._region import SAME, Region
-from ._seen import Seen
 
 # Cartis et al. 2019, section 2: when a step was bad or good, and what delta and rho become. Good from 0.5 on and rho to
 # a quarter (there: 0.7, a tenth) were slightly better over 39 functions of 2, 5 and 10 dimensions.
@@ -50,13 +49,11 @@ _SHRINK, _GROW, _RHO, _DELTA = 0.5, 2.0, 0.25, 0.5
 _KEPT, _LEAP = 0.1, 8.0
 _FAR = (2.0, 10.0)
 _MOST = 100
-_NEAR = (0.03, 0.2)  # how far from the best point runs near it start: standard deviations, in shares of the box
 _HOPE = 3.0  # a run that would still be worse than the best after so many times its last gain is given up
 _LONGER = (2.0, 4.0)  # times delta: the first steps beside the one that is out; shorter ones did worse
 _AROUND = 0.5  # times delta: how far from the best point the others are (0.35 to 1 tried)
 _APART = (0.2, 0.3)  # of the step's length: nearer to one that is out, a longer or new one is not worth a row
 _BESIDE = 2  # times the set's size: the most rows beside one
-_STARTS = 64  # candidates for the start of a run far from all others
 
 
 @final
@@ -83,24 +80,12 @@ class Quadratic(Region):
 
     def begin(self) -> None:
         """The first design is laid out at the first ask, when foreign points may be known."""
-        space, dimension = self.problem.space, self.dimension
-        if self.x0 is not None and np.shape(self.x0) != (dimension,):
-            raise StrategyError(f"x0 must be a point (D,) = ({dimension},) of the cube, got shape {np.shape(self.x0)}")
-        levels = np.asarray(space.levels)
-        self.columns = np.flatnonzero(levels > 1)
-        self.cells = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]
-        self.steppable = np.flatnonzero((space.kinds == ORDERED)[self.columns] & (self.cells > 0))
-        d = len(self.columns)
+        self._prepare()
+        dimension, d = self.dimension, len(self.columns)
+        self.steppable = np.flatnonzero((self.problem.space.kinds == ORDERED)[self.columns] & (self.cells > 0))
         self.design = d + 1
         self.size = max(self.design, min((d + 1) * (d + 2) // 2, _MOST))
-        # the phase: what it wants evaluated, and what came of it (NaN: nothing yet)
-        self.phase = "new"
-        self.number = 0
-        self.trial, self.found = np.empty((0, dimension)), np.empty(0)
-        self.given = np.empty(0, dtype=np.bool_)
-        self.own = 0  # its own rows; those behind them are beside it
-        self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
-        # the run
+        self.own = 0  # the phase's own rows; those behind them are beside it
         self.points, self.heights = np.empty((0, dimension)), np.empty(0)  # the interpolation set
         self.gradient: Floats = np.zeros(len(self.columns))
         self.origin: Floats = np.zeros(dimension)  # of the last model
@@ -111,7 +96,6 @@ class Quadratic(Region):
         self.sides: Floats = np.zeros((self.design, dimension))  # the design's rows, seen from its first
         self.delta = self.rho = self.first_rho = self.radius
         self.level = math.inf  # the run's best when rho was reduced last
-        self.agreement = 1.0
         self.promised = 0.0  # by the model, for the step that is out
         self.error = math.inf  # of the last such promise
         self.was = math.inf  # the best height when it was made
@@ -119,16 +103,7 @@ class Quadratic(Region):
         self.was_violating = False  # whether it was a violation
         self.heard = False  # something beside it, since the last step was made
         self.violating = False  # no point of the run satisfies the constraints: heights are violations
-        self.runs = 0
-        self.spent = [0, 0]  # evaluations of runs far from, and near, the best point
-        self.kind = 0
         self.age = 0  # answers in this run
-        # beyond the run
-        self.best, self.guest = math.inf, math.inf
-        self.best_point, self.guest_point = np.full((2, dimension), 0.5)
-        self.starts: Floats = np.empty((0, dimension))
-        self.seen = Seen.of(self.problem)
-        self.ended = ""
 
     @property
     def speculates(self) -> bool:
@@ -136,25 +111,13 @@ class Quadratic(Region):
         return True
 
     @property
-    def confidence(self) -> float:
-        """A running share of steps that brought at least half of what the model had promised."""
-        return self.agreement
-
-    @property
     def stride(self) -> int:
         """Rows of the phase that were not given yet."""
         return 1 if self.phase in ("new", "design") else max(int((~self.given).sum()), 1)
 
     @property
-    def done(self) -> bool:
-        """Whether the region has collapsed and is not restarted, or a finite space has no new point."""
-        return bool(self.ended) or self.seen.exhausted
-
-    @property
-    def why(self) -> str:
-        """Why it is done, or which region it is."""
-        ended = "every point of the space was proposed" if self.seen.exhausted else self.ended
-        return ended or f"region {self.runs}, radius {self.delta:.2g}, {self.phase}"
+    def _where(self) -> str:
+        return f"region {self.runs}, radius {self.delta:.2g}, {self.phase}"
 
     # --- ask ------------------------------------------------------------------------------------------------------
 
@@ -171,11 +134,7 @@ class Quadratic(Region):
         wanted = np.flatnonzero(~self.given)[:n]
         if self.phase == "design":
             self._shift(wanted[wanted < self.own])
-        points, kept = self.seen.fresh(self.trial[wanted], self.problem.space, self.rng)
-        wanted = wanted[kept]
-        self.given[wanted] = True
-        self.places += [(self.next_ticket + i, self.number, place) for i, place in enumerate(wanted.tolist())]
-        return points
+        return self._give(wanted)
 
     def _shift(self, wanted: Ints) -> None:
         """Lay out the rest of the design from the best of it so far: it spans the same columns, from a better place."""
@@ -228,17 +187,9 @@ class Quadratic(Region):
 
     def learn(self, answers: Answers) -> None:
         """Fill in the phase's merits and go on as far as they reach."""
-        where = {ticket: (number, place) for ticket, number, place in self.places}
-        told = set(answers.tickets.tolist())
-        self.places = [item for item in self.places if item[0] not in told]
         self.age += len(answers)
-        self.spent[self.kind] += len(answers)
-        for ticket, point, merit in zip(
-            answers.tickets.tolist(), answers.points, answers.merit().tolist(), strict=True
-        ):
-            number, place = where[ticket]
-            self._note(point, merit)
-            if number == self.number:
+        for place, point, merit in self._placed(answers):
+            if place >= 0:
                 self.found[place] = merit
                 if place < self.own or self.phase == "design":
                     self.trial[place] = point
@@ -256,22 +207,16 @@ class Quadratic(Region):
                 self.guest, self.guest_point = merit, point.copy()
             self._note(point, merit)
 
-    def _note(self, point: Floats, merit: float) -> None:
-        if merit < self.best:
-            self.best, self.best_point = merit, point.copy()
-
     # --- phases ---------------------------------------------------------------------------------------------------
 
     def _enter(self, phase: str, trial: Floats) -> None:
-        self.phase, self.trial = phase, trial.copy()
-        self.number += 1
+        super()._enter(phase, trial)
         self.own = len(trial)
         self.heard = False
         self.was_violating = self.violating
         if len(self.points):
             best = int(np.argmin(self.heights))
             self.was, self.whence = float(self.heights[best]), self.points[best].copy()
-        self.found, self.given = np.full(len(trial), np.nan), np.zeros(len(trial), dtype=np.bool_)
 
     def _advance(self) -> None:
         """Go on once the phase knows what it needs: all of a design or poll, the first row of anything else."""
@@ -286,14 +231,13 @@ class Quadratic(Region):
 
     def _design(self, start: Floats, radius: float) -> None:
         """A run at `start`: the point itself, and one step along each column, inwards where there is no room."""
-        self.runs += 1
+        self._started(start)
         self.age = self.turned = 0
         self.delta = self.rho = self.first_rho = radius
         self.level = self.error = math.inf
         self.axes = self.into = np.eye(len(self.columns))
         self.points, self.heights = self.points[:0], self.heights[:0]
         self.gradient, self.hessian = np.zeros_like(self.gradient), np.zeros_like(self.hessian)
-        self.starts = np.concatenate([self.starts[-_STARTS:], start[None]])
         self.sides = np.zeros((self.design, self.dimension))
         edges = np.minimum(np.maximum(radius, self.cells), 0.5)
         self.sides[np.arange(1, self.design), self.columns] = sides(start[self.columns], edges)
@@ -481,15 +425,9 @@ class Quadratic(Region):
         if not self.restarts:
             self.ended = "the region has collapsed"
             return
-        space, rng = self.problem.space, self.rng
         self.kind = int(not anew and self.spent[1] < self.spent[0] and math.isfinite(self.best))
         if self.kind:
-            start = self.best_point.copy()
-            far = math.exp(rng.uniform(*np.log(_NEAR)))
-            start[self.columns] += rng.normal(0.0, far, len(self.columns))
-            start = np.abs(start)
-            start = np.where(start > 1.0, 2.0 - start, start)
-            self._design(space.snap(np.clip(start, 0.0, 1.0)[None])[0], min(0.5 * far, self.radius))
-            return
-        known = np.concatenate([self.starts, self.best_point[None]])
-        self._design(farthest(space.sample(_STARTS, rng), known), self.radius)
+            start, far = self._near()
+            self._design(start, min(0.5 * far, self.radius))
+        else:
+            self._design(self._far(), self.radius)

@@ -23,11 +23,10 @@ from typing import final
 import numpy as np
 
 from ...core.batch import INFEASIBLE, Answers, Floats
-from ...core.errors import StrategyError
-from ...core.strategy import Abilities, Strategy
+from ...core.strategy import Abilities
 from ...numerics.blas import one_thread
-from ...numerics.quadratic_model import Model, farthest, sides, trust_step
-from ._seen import Seen
+from ...numerics.quadratic_model import Model, sides, trust_step
+from ._phases import Phased
 
 _DIFFERENCE = 1.5e-9  # of the box; 0.1 sqrt(machine precision). Shares of the last step were worse by 5 to 10 %
 _FLAT = 1e-2  # the first Hessian, in shares of the gradient: 1e-1 and 1e-3 did as well
@@ -37,12 +36,10 @@ _TRIES = 12  # points on a line
 _SHORTEST = 1e-10  # of the box: a shorter step is none
 _DAMPED = 0.2  # Powell 1978: the least share of the expected curvature that is believed
 _HOPE = 3.0  # a run that would still be worse than the best after so many times the promised gain is given up
-_NEAR = (0.03, 0.2)  # how far from the best point runs near it start: standard deviations, in shares of the box
-_STARTS = 64  # candidates for the start of a run far from all others
 
 
 @final
-class QuasiNewton(Strategy):
+class QuasiNewton(Phased):
     """BFGS by differences, for smooth exact objectives, many narrow ones among them, from 20 evaluations per column on.
 
     restarts: begin again when nothing is gained any more (otherwise it is done).
@@ -58,20 +55,9 @@ class QuasiNewton(Strategy):
 
     def begin(self) -> None:
         """The first point is chosen at the first ask, when foreign points may be known."""
-        space, dimension = self.problem.space, self.dimension
-        if self.x0 is not None and np.shape(self.x0) != (dimension,):
-            raise StrategyError(f"x0 must be a point (D,) = ({dimension},) of the cube, got shape {np.shape(self.x0)}")
-        levels = np.asarray(space.levels)
-        self.columns = np.flatnonzero(levels > 1)
-        self.cells = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]
+        self._prepare()
         d = len(self.columns)
-        # the phase: what it wants evaluated, and what came of it (NaN: nothing yet)
-        self.phase, self.number = "new", 0
-        self.trial, self.found = np.empty((0, dimension)), np.empty(0)
-        self.given = np.empty(0, dtype=np.bool_)
-        self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
-        # the run
-        self.point, self.height = np.full(dimension, 0.5), math.inf
+        self.point, self.height = np.full(self.dimension, 0.5), math.inf
         self.gradient: Floats = np.zeros(d)
         self.hessian: Floats = np.eye(d)
         self.step: Floats = np.zeros(d)
@@ -79,21 +65,7 @@ class QuasiNewton(Strategy):
         self.slope = self.promised = 0.0
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
-        self.tries = self.iterations = self.runs = 0
-        self.agreement = 1.0
-        self.spent = [0, 0]  # evaluations of runs far from, and near, the best point
-        self.kind = 0
-        # beyond the run
-        self.best, self.guest = math.inf, math.inf
-        self.best_point, self.guest_point = np.full((2, dimension), 0.5)
-        self.starts: Floats = np.empty((0, dimension))
-        self.seen = Seen.of(self.problem)
-        self.ended = ""
-
-    @property
-    def confidence(self) -> float:
-        """A running share of first points on a line that brought at least half of what had been promised."""
-        return self.agreement
+        self.tries = self.iterations = 0
 
     @property
     def stride(self) -> int:
@@ -101,15 +73,8 @@ class QuasiNewton(Strategy):
         return max(int((~self.given).sum()), 1)
 
     @property
-    def done(self) -> bool:
-        """Whether nothing was gained any more and it is not restarted, or a finite space has no new point."""
-        return bool(self.ended) or self.seen.exhausted
-
-    @property
-    def why(self) -> str:
-        """Why it is done, or which run it is."""
-        ended = "every point of the space was proposed" if self.seen.exhausted else self.ended
-        return ended or f"run {self.runs}, iteration {self.iterations}, {self.phase}"
+    def _where(self) -> str:
+        return f"run {self.runs}, iteration {self.iterations}, {self.phase}"
 
     # --- ask and tell ---------------------------------------------------------------------------------------------
 
@@ -120,24 +85,12 @@ class QuasiNewton(Strategy):
                 self._begin_run(self.best_point, self.best)
             else:
                 self._begin_run(np.asarray(self.x0, dtype=np.float64), math.inf)
-        wanted = np.flatnonzero(~self.given)[:n]
-        points, kept = self.seen.fresh(self.trial[wanted], self.problem.space, self.rng)
-        wanted = wanted[kept]
-        self.given[wanted] = True
-        self.places += [(self.next_ticket + i, self.number, place) for i, place in enumerate(wanted.tolist())]
-        return points
+        return self._give(np.flatnonzero(~self.given)[:n])
 
     def learn(self, answers: Answers) -> None:
         """Fill in the phase's merits and go on once they are all there."""
-        where = {ticket: (number, place) for ticket, number, place in self.places}
-        tickets = answers.tickets.tolist()
-        told = set(tickets)
-        self.places = [item for item in self.places if item[0] not in told]
-        self.spent[self.kind] += len(answers)
-        for ticket, point, merit in zip(tickets, answers.points, answers.merit().tolist(), strict=True):
-            number, place = where[ticket]
-            self._note(point, merit)
-            if number == self.number:
+        for place, point, merit in self._placed(answers):
+            if place >= 0:
                 self.found[place] = merit
                 self.trial[place] = point
         if not self.done and not np.isnan(self.found).any():
@@ -152,16 +105,7 @@ class QuasiNewton(Strategy):
                 self.guest, self.guest_point = merit, point.copy()
             self._note(point, merit)
 
-    def _note(self, point: Floats, merit: float) -> None:
-        if merit < self.best:
-            self.best, self.best_point = merit, point.copy()
-
     # --- phases ---------------------------------------------------------------------------------------------------
-
-    def _enter(self, phase: str, trial: Floats) -> None:
-        self.phase, self.trial = phase, trial.copy()
-        self.number += 1
-        self.found, self.given = np.full(len(trial), np.nan), np.zeros(len(trial), dtype=np.bool_)
 
     def _advance(self) -> None:
         """The phase is known."""
@@ -177,9 +121,8 @@ class QuasiNewton(Strategy):
 
     def _begin_run(self, start: Floats, height: float) -> None:
         """A run at a point of known height, or (inf) at one to be evaluated first."""
-        self.runs += 1
+        self._started(start)
         self.iterations = 0
-        self.starts = np.concatenate([self.starts[-_STARTS:], start[None]])
         self.point, self.height = start.copy(), height
         if height < INFEASIBLE:
             self._differences()
@@ -255,18 +198,9 @@ class QuasiNewton(Strategy):
         if not self.restarts:
             self.ended = "nothing more was gained"
             return
-        space, rng = self.problem.space, self.rng
         self.moved = np.zeros(len(self.columns))
         self.kind = int(self.spent[1] < self.spent[0] and self.best < INFEASIBLE)
-        if self.kind:
-            start = self.best_point.copy()
-            start[self.columns] += rng.normal(0.0, math.exp(rng.uniform(*np.log(_NEAR))), len(self.columns))
-            start = np.abs(start)
-            start = np.where(start > 1.0, 2.0 - start, start)
-            self._begin_run(space.snap(np.clip(start, 0.0, 1.0)[None])[0], math.inf)
-            return
-        known = np.concatenate([self.starts, self.best_point[None]])
-        self._begin_run(farthest(space.sample(_STARTS, rng), known), math.inf)
+        self._begin_run(self._near()[0] if self.kind else self._far(), math.inf)
 
 
 def updated(hessian: Floats, step: Floats, change: Floats) -> Floats:
