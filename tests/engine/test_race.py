@@ -71,6 +71,31 @@ def test_the_noise_of_one_evaluation_is_pooled():
     assert race.own_sd([0.0] * 50, 3.0) < 1 < race.own_sd([0.0, 0.0], 3.0) < 3
 
 
+@pytest.mark.parametrize("flukes", [1, 3])
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_few_flukes_do_not_make_everything_doubtful(flukes, count):
+    rng = np.random.default_rng(2)
+    race = Race(1, 8)
+    for number in range(30):
+        values = rng.normal(0, 2, count)
+        if number < flukes:
+            values[0] -= 500.0
+        race.learn(number, values.tolist())
+    assert 1.4 < race.sd < 3.2
+    # a point that lies four standard errors behind has lost; with a spread of hundreds nobody ever would
+    assert race.further([13.0, 14.0], 13.5, (0.0, 4), 60) == 0
+
+
+def test_what_most_values_are_is_no_fluke():
+    """Half of the points without any noise, and a single point: the spread is what it always was."""
+    race = Race(1, 8)
+    race.learn(0, [1.0, 3.0])
+    assert race.sd == pytest.approx(2**0.5, rel=1e-5)
+    for number in range(1, 4):
+        race.learn(number, [5.0, 5.0])
+    assert race.sd == pytest.approx((2 / 4) ** 0.5, rel=1e-5)
+
+
 def test_bad_points_stop_and_close_ones_go_on():
     race = known(1, 8)
     assert race.further([5.0], 5.0, (0.0, 8), 100) == 0

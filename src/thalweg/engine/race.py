@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import ProblemError
 
 RACE = (1, 8)
@@ -32,7 +34,24 @@ WORSE = 1.0
 """A point that lies so many standard errors above the incumbent has lost."""
 BETTER = 2.0
 """... or below it, has won."""
+_FLUKE = 3.09  # standard deviations: 99.9 %
 _OWN = 4.0  # degrees of freedom that the noise of the others weighs against a point's own
+
+
+def pooled_sd(squares: Sequence[float], freedom: Sequence[int]) -> float:
+    """The standard deviation that groups of values share, whatever a few of them do.
+
+    squares, freedom: of each group the sum of squares about its mean, and its number of values less one. No group
+    counts for more than all but a thousandth of such groups would have, given the median of the groups' own variances:
+    a fluke of a hundred standard deviations would make every difference doubtful. Quantiles of chi-square by E. B.
+    Wilson, M. M. Hilferty, PNAS 17 (1931) 684-688, doi:10.1073/pnas.17.12.684.
+    """
+    sums, dof = np.array(squares), np.array(freedom, dtype=np.float64)
+    cube = 1.0 - 2.0 / (9.0 * dof)
+    middle = float(np.median(sums / (dof * cube**3)))
+    if middle > 0:
+        sums = np.minimum(sums, middle * dof * (cube + _FLUKE * np.sqrt(2.0 / (9.0 * dof))) ** 3)
+    return math.sqrt(math.fsum(sums.tolist()) / float(dof.sum()))
 
 
 def read_repeats(given: Any) -> tuple[int, int]:
@@ -86,18 +105,19 @@ class Race:
     share: float = 0.0
     spent: int = 0
     """Evaluations beyond the first `low` of a point, those included that wait to be opened."""
-    _squares: float = 0.0
-    _freedom: int = 0
+    _squares: list[float] = field(default_factory=list)
+    _freedom: list[int] = field(default_factory=list)
+    _sd: float = math.nan
     _known: set[int] = field(default_factory=set)
     _learnt: set[int] = field(default_factory=set)
 
     @property
     def sd(self) -> float:
         """Of one evaluation, from all points that were told; NaN while no point was evaluated twice."""
-        if not self._freedom:
-            return math.nan
-        # six digits: sums in another order (after a resume) must lead to the same decisions
-        return float(f"{math.sqrt(self._squares / self._freedom):.6g}")
+        if math.isnan(self._sd) and self._freedom:
+            # six digits: sums in another order (after a resume) must lead to the same decisions
+            self._sd = float(f"{pooled_sd(self._squares, self._freedom):.6g}")
+        return self._sd
 
     def knows(self, number: int) -> bool:
         """Whether the point of this number was told."""
@@ -115,8 +135,9 @@ class Race:
         self._learnt.add(number)
         if len(values) > 1 and all(math.isfinite(item) for item in values):
             mean = math.fsum(values) / len(values)
-            self._squares += math.fsum((item - mean) ** 2 for item in values)
-            self._freedom += len(values) - 1
+            self._squares.append(math.fsum((item - mean) ** 2 for item in values))
+            self._freedom.append(len(values) - 1)
+            self._sd = math.nan
 
     def own_sd(self, values: Sequence[float], shared: float | None) -> float:
         """Of one evaluation at a point with these values; shared: that of all points, None if unknown."""
