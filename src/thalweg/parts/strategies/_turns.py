@@ -1,21 +1,15 @@
-"""The shared base of composites whose children take turns: a bandit gives the turns, each child hears the others.
-
-Turns are given by the area-under-the-curve bandit of Fialho, Schoenauer & Sebag 2010 (doi:10.1145/1830483.1830501),
-used by OpenTuner (Ansel et al. 2014, doi:10.1145/2628071.2628092): it looks at when improvements came, not at how
-large they were, so the objective's scale does not matter.
-"""
+"""The shared base of composites whose children take turns: each child hears the others."""
 
 from __future__ import annotations
 
-import math
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ...core.batch import Answers, Floats
-from ...core.errors import StrategyError
 from ...core.strategy import Draft
-from ._composite import Child, Composite, as_foreign, columns_of, joined
+from ._composite import Composite, as_foreign, columns_of, joined
 from ._generational import copied, join
 
 UNHEARD = 64
@@ -23,79 +17,38 @@ UNHEARD = 64
 
 
 class Turns(Composite):
-    """Abstract: write `begin`, which starts children (`start_child`), and `why`; `super().begin()` comes first.
+    """Abstract: write `begin`, which starts children (`start_child`; `super().begin()` comes first), `order` and `why`.
 
-    window: answers that count for a strategy's score.  explore: weight of the bandit's exploration term.
-    cost: "evaluations", or "seconds" (improvement per second of evaluation; then who gets a turn depends on timing).
-    turn: the least rows of a turn (a turn has at least the strategy's `stride`, at most `longest` rows).
+    A turn has as many rows as the child's `stride`, at most `longest`; `rows_of_turn` may say otherwise.
     """
 
     longest: ClassVar[int] = 256
-
-    def __init__(
-        self,
-        *children: Child,
-        window: int = 100,
-        explore: float = 0.1,
-        cost: str = "evaluations",
-        turn: int = 1,
-    ) -> None:
-        super().__init__(*children)
-        if cost not in ("evaluations", "seconds"):
-            raise StrategyError(f"{type(self).__name__}: cost is 'evaluations' or 'seconds', got {cost!r}")
-        if window < 1 or turn < 1 or not explore >= 0:
-            raise StrategyError(
-                f"{type(self).__name__}: window, turn >= 1 and explore >= 0, got {window}, {turn}, {explore}"
-            )
-        self.window, self.explore, self.cost, self.turn = window, explore, cost, turn
 
     def begin(self) -> None:
         """Empty books; no child is started yet."""
         super().begin()
         count = len(self.children)
-        self.gains: list[list[float]] = [[] for _ in range(count)]  # newest last: 1.0 where an answer was a new best
-        self.spent: list[list[float]] = [[] for _ in range(count)]  # its cost
         self.turns = [0] * count
         self.holder = 0  # whose turn it is
         self.left = 0  # rows left in it
         self.unheard: list[list[Answers]] = [[] for _ in range(count)]  # others' answers a child was not told yet
 
-    # --- the bandit -----------------------------------------------------------------------------------------------
-
-    def score(self, which: int) -> float:
-        """Area under the curve of improvements (newest weigh most) per cost, plus exploration."""
-        gains = self.gains[which]
-        if not gains:
-            return math.inf
-        count = len(gains)
-        area = sum([i for i, gain in enumerate(gains, 1) if gain]) * 2.0 / (count * (count + 1))
-        if self.cost == "seconds":
-            costs = [np.mean(spent) for spent in self.spent if spent]
-            area *= float(np.mean(costs) / max(float(np.mean(self.spent[which] or [1.0])), 1e-9))
-        seen = sum(map(len, self.gains))
-        return area + self.explore * math.sqrt(2.0 * math.log(max(seen, 2)) / count)
-
-    def order(self, scores: dict[int, float] | None = None) -> list[int]:
-        """Live children, the one to ask first in front; ties by fewest turns, then by place. scores: if known."""
-        live = [which for which in range(len(self.children)) if self.live(which)]
-        known = {which: self.score(which) for which in live} if scores is None else scores
-        return sorted(live, key=lambda which: (-known[which], self.turns[which], which))
+    @abstractmethod
+    def order(self) -> list[int]:
+        """Children that may be asked, the one to ask first in front; nothing is heard until the next `learn`."""
 
     def rows_of_turn(self, which: int) -> int:
         """Rows of a child's turn that begins now."""
-        return min(max(self.turn, self.children[which].stride), self.longest)
+        return min(max(self.children[which].stride, 1), self.longest)
 
     def propose(self, n: int) -> Floats | Draft:
         """Rows of whose turn it is; where a child waits for answers, the next one fills in."""
         drafts: list[Draft] = []
         given = 0
         blocked: set[int] = set()
-        scores: dict[int, float] | None = None  # nothing is heard meanwhile, so they stay what they are
         while given < n:
             if self.left < 1 or self.holder in blocked or not self.live(self.holder):
-                if scores is None:
-                    scores = {which: self.score(which) for which in range(len(self.children))}
-                ready = [which for which in self.order(scores) if which not in blocked]
+                ready = [which for which in self.order() if which not in blocked]
                 if not ready:
                     break
                 self.holder = ready[0]
@@ -113,17 +66,9 @@ class Turns(Composite):
     # --- answers --------------------------------------------------------------------------------------------------
 
     def learn(self, answers: Answers) -> None:
-        """Tell each child its own answers, and the others' as foreign ones; then keep the score."""
+        """Tell each child its own answers, and the others' as foreign ones."""
         whose = [self.routes[ticket][0] for ticket in answers.tickets.tolist()]
-        improved = self._improvements(answers)
         super().learn(answers)
-        for which, gain in zip(whose, improved, strict=True):
-            self.gains[which].append(gain)
-        if self.cost == "seconds" and answers.seconds is not None:
-            for which, cost in zip(whose, np.nan_to_num(answers.seconds, nan=1.0).tolist(), strict=True):
-                self.spent[which].append(cost)
-        for which in set(whose):
-            del self.gains[which][: -self.window], self.spent[which][: -self.window]
         for which, child in enumerate(self.children):
             if child.abilities.learns_foreign and self.live(which):
                 others = [i for i, owner in enumerate(whose) if owner != which]
@@ -172,19 +117,6 @@ class Turns(Composite):
         unheard = own.pop("unheard")
         super().restore({**state, "own": own})
         self.unheard = [[copied(Answers(**item)) for item in waiting] for waiting in unheard]
-
-    def _improvements(self, answers: Answers) -> list[float]:
-        """k numbers, 1.0 where an answer is better than everything before it, in any objective."""
-        if answers.values.shape[1] == 1:
-            gains, best = [], float(self.bests[0])
-            for merit in answers.merit().tolist():
-                gains.append(1.0 if merit < best else 0.0)
-                best = min(best, merit)
-            return gains
-        values = np.where(np.isfinite(answers.values), answers.values, np.inf)
-        before = np.minimum.accumulate(np.vstack([self.bests[None, :], values]), axis=0)[:-1]
-        improved: list[float] = np.where((values < before).any(axis=1), 1.0, 0.0).tolist()
-        return improved
 
     @property
     def stride(self) -> int:

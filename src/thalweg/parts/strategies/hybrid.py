@@ -149,7 +149,7 @@ class Hybrid(Turns):
                 nobody, started = False, True
         return started
 
-    def order(self, scores: dict[int, float] | None = None) -> list[int]:  # noqa: ARG002 (rounds have no scores)
+    def order(self) -> list[int]:
         """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""
         if not any(map(self.plays, self.queue)):
             self._round()
