@@ -41,9 +41,9 @@ a perfect solver's ratio would be: where a rival has more than 91 % of the volum
 {chr(10).join(ratios)}
 
 Where values jump from plateau to plateau (`tree`: which columns a split may see is drawn at random) points anywhere are
-worth more than models: the end of small errors is missed, as the picture of fronts shows. Many local fronts (`zdt4`) are
-left behind where they are made of bumps along each column, which the models learn; on `dtlz1` that is begun, and not
-finished in this budget.
+worth more than models: the end of small errors is missed, as the picture of fronts shows. Many local fronts (`zdt4`)
+are left behind where they are made of bumps along each column, which the models learn; on `dtlz1` that is begun, and
+not finished in this budget.
 
 Problems out of {count}, and ratios; shares below 0.01 count as 0.01 in them.
 
@@ -86,8 +86,8 @@ python -m benchmarks.quality.multi_objective report --seeds {told}
 - Rivals have their defaults but for populations, which fit the budget: a 20th of it, 20 to 100. optuna_tpe is
   multivariate; where it did not end in its time it has no number.
 - `bayesian_pareto` of zdt1, zdt2, zdt6, dtlz1, dtlz7, re24 and re41 is that before bumps, boxes of whole fronts and
-  breeding from ten evaluations a parameter on; of zdt3, zdt4, wfg4, re21 and re31 before what no model explains was kept
-  from counting in the first ten evaluations a parameter. Costs of all are those of a busy machine.
+  breeding from ten evaluations a parameter on; of zdt3, zdt4, wfg4, re21 and re31 before what no model explains was
+  kept from counting in the first ten evaluations a parameter. Costs of all are those of a busy machine.
 - One run of a problem says little: repeated, shares of the harder problems differ by a tenth. Times were taken on a
   machine that others used too: compare them with each other.
 - {versions}.
