@@ -91,6 +91,11 @@ class Generational(Strategy):
         return max(len(self._brood) - self._given, 1)
 
     @property
+    def all_out(self) -> bool:
+        """Who waits for answers has nothing to ask for."""
+        return self._heard < len(self._brood) == self._given
+
+    @property
     def speculates(self) -> bool:
         """The generation is out and not heard, and more is given to who asks for it."""
         return self.quorum is None and self._heard < len(self._brood) == self._given

@@ -54,6 +54,9 @@ class Turns(Composite):
                 self.holder = ready[0]
                 self.turns[self.holder] += 1
                 self.left = self.rows_of_turn(self.holder)
+            if given and getattr(self.children[self.holder], "all_out", False):
+                blocked.add(self.holder)  # more of it only for workers who are idle although this ask has been served
+                continue
             draft = self.ask_child(self.holder, min(n - given, self.left), given)
             if draft is None:
                 blocked.add(self.holder)

@@ -95,6 +95,11 @@ class Annealing(Strategy):
         return max(int((self.tickets < 0).sum()), 1)
 
     @property
+    def all_out(self) -> bool:
+        """Who waits for answers has nothing to ask for."""
+        return self.speculates
+
+    @property
     def speculates(self) -> bool:
         """Every chain has a move under way."""
         return not bool((self.tickets < 0).any())

@@ -119,6 +119,11 @@ class CMAES(Generational):
         return 1 if self.speculates else len(self._brood) - self._given or self.normal.population
 
     @property
+    def all_out(self) -> bool:
+        """Who waits for answers has nothing to ask for."""
+        return self.speculates
+
+    @property
     def speculates(self) -> bool:
         """A generation is out and not heard: what is drawn now is drawn from what was known before it."""
         return self.loose or self._heard < len(self._brood) == self._given

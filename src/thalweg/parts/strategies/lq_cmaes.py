@@ -129,6 +129,11 @@ class LqCMAES(Strategy):
         self.ended = ""
 
     @property
+    def all_out(self) -> bool:
+        """Who waits for answers has nothing to ask for."""
+        return self.open and bool(self.given.all())
+
+    @property
     def speculates(self) -> bool:
         """Rows beyond the stride would perhaps not be evaluated at all."""
         return True
