@@ -13,7 +13,9 @@ from thalweg.parts.strategies._candidates import Candidates
 from thalweg.parts.strategies._cma import Normal
 from thalweg.parts.strategies.cmaes import CMAES
 from thalweg.parts.strategies.de import DE
+from thalweg.parts.strategies.hybrid import Hybrid
 from thalweg.parts.strategies.lq_cmaes import LqCMAES
+from thalweg.parts.strategies.portfolio import Portfolio
 from thalweg.parts.strategies.pso import PSO
 
 EVERYONE = ["cmaes", "lq_cmaes", "de", "genetic", "pso", "nsga2", "nsga3", "annealing"]
@@ -175,7 +177,7 @@ def loosened(**options):
 def test_while_a_generation_is_out_more_is_drawn_from_the_same_distribution():
     strategy, _, more = loosened()
     assert strategy.normal.generation == 0
-    assert strategy.speculates and strategy.stride == 1
+    assert strategy.speculates and strategy.all_out
     assert np.ptp(more.points) > 0
     assert strategy.pending == 10
 
@@ -391,3 +393,14 @@ def test_late_answers_of_a_run_that_has_ended_teach_the_model_alone():
     assert len(strategy.surrogate) == known + 2
     np.testing.assert_array_equal(strategy.found, found)
     assert strategy.best == -1.0 and len(first) == 1
+
+
+@pytest.mark.parametrize("names", [("genetic", "de"), ("cmaes", "de", "annealing"), ("lq_cmaes", "pso")])
+@pytest.mark.parametrize("kind", [Hybrid, Portfolio])
+def test_one_ask_for_everything_does_not_empty_the_budget_into_one_child(kind, names):
+    strategy = kind(*names)
+    strategy.start(cube(3), 0, 2000)
+    for _ in range(4):  # as an evaluator on the caller's thread asks: for all it could take, then all answers at once
+        proposals = strategy.ask(1000)
+        assert 0 < len(proposals) < 200
+        strategy.tell(answer(cube(3), proposals, bowl))

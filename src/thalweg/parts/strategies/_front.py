@@ -91,8 +91,6 @@ class Front(Generational):
     @property
     def stride(self) -> int:
         """Rows left in this generation, or those of the next one."""
-        if self.speculates:
-            return 1
         return len(self._brood) - self._given or (self.brood_size if self.generation else self.size)
 
     @property

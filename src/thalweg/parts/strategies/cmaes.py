@@ -115,8 +115,8 @@ class CMAES(Generational):
 
     @property
     def stride(self) -> int:
-        """Rows left in this generation, or those of the next one; 1 while that would be better for some answers."""
-        return 1 if self.speculates else len(self._brood) - self._given or self.normal.population
+        """Rows left in this generation, or those of the next one."""
+        return len(self._brood) - self._given or self.normal.population
 
     @property
     def all_out(self) -> bool:
