@@ -130,6 +130,12 @@ class Composite(Strategy):
         return any(child.ponders for which, child in enumerate(self.children) if self.live(which))
 
     @property
+    def all_out(self) -> bool:
+        """Every running child has its generation out: who waits for answers has nothing to ask for."""
+        live = [child for which, child in enumerate(self.children) if self.live(which)]
+        return bool(live) and all(getattr(child, "all_out", False) for child in live)
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """Switches and fallbacks so far, its children's included."""
         inner = [event for child in self.children for event in child.events] if "happened" in vars(self) else []

@@ -46,16 +46,23 @@ class Turns(Composite):
         drafts: list[Draft] = []
         given = 0
         blocked: set[int] = set()
+        patient = True
         while given < n:
             if self.left < 1 or self.holder in blocked or not self.live(self.holder):
                 ready = [which for which in self.order() if which not in blocked]
                 if not ready:
-                    break
+                    if given or not patient:
+                        break
+                    patient = False
+                    blocked.clear()
+                    continue
                 self.holder = ready[0]
                 self.turns[self.holder] += 1
                 self.left = self.rows_of_turn(self.holder)
-            if given and getattr(self.children[self.holder], "all_out", False):
-                blocked.add(self.holder)  # more of it only for workers who are idle although this ask has been served
+            if (patient or given) and getattr(self.children[self.holder], "all_out", False):
+                if self.unheard[self.holder]:
+                    self._catch_up(self.holder)
+                blocked.add(self.holder)  # more of it only where nobody else has rows, and workers are idle
                 continue
             draft = self.ask_child(self.holder, min(n - given, self.left), given)
             if draft is None:

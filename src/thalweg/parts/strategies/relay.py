@@ -125,6 +125,11 @@ class Relay(Composite):
         return self.children[self.stage].stride
 
     @property
+    def all_out(self) -> bool:
+        """The current stage's."""
+        return bool(getattr(self.children[self.stage], "all_out", False))
+
+    @property
     def done(self) -> bool:
         """The last stage is done (or gives nothing although it waits for nothing)."""
         return bool(self.ended) or (self.stage == len(self.children) - 1 and self.children[self.stage].done)
