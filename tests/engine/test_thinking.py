@@ -116,11 +116,11 @@ def test_quick_strategies_never_leave_the_loop(monkeypatch):
 
 def test_a_slow_one_leaves_it_and_comes_back_when_it_is_quick_again(monkeypatch):
     monkeypatch.setattr(thinking, "QUICK_S", 30.0)
-    strategy = Slow(lambda count: busy(2 * SLOW_S) if count <= 3 else None)
+    strategy = Slow(lambda count: busy(4 * SLOW_S) if count <= 4 else None)
     monkeypatch.setattr(thinking, "SLOW_S", 2 * SLOW_S)
     run(strategy, evals=60)
     where = ["loop" if name == "MainThread" else "thread" for name in strategy.asked_in]
-    assert where[:4] == ["loop", "thread", "thread", "thread"]
+    assert where[:4] == ["loop", "loop", "thread", "thread"]  # the second time is measured in CPU time
     assert where.count("thread") >= CALM // 2
     assert where[-1] == "loop"
     assert {name for name in strategy.asked_in if name != "MainThread"} == {"thalweg-strategy_0"}

@@ -68,6 +68,7 @@ class Thinking:
         self.cancelled: asyncio.CancelledError | None = None
         """A cancellation that came while the strategy thought; `check` raises it once the books are in order."""
         self._slow, self._calm = False, 0
+        self._clock: Callable[[], float] = perf_counter
         self._under_way = False
         self._pool: ThreadPoolExecutor | None = None
 
@@ -82,9 +83,9 @@ class Thinking:
         if not self.beside:
             return session.draw(want)
         if not self.away:
-            began = thread_time()
+            began = self._clock()
             chunk = session.draw(want)
-            self._took(thread_time() - began)
+            self._took(self._clock() - began)
             return chunk
         before = perf_counter()
         proposals = await self._hop(partial(session.strategy.ask, want))
@@ -96,9 +97,9 @@ class Thinking:
         if not self.beside:
             return session.conclude(chunk)
         if not self.away:
-            began = thread_time()
+            began = self._clock()
             further = session.conclude(chunk)
-            self._took(thread_time() - began)
+            self._took(self._clock() - began)
             return further
         session.deferring = True
         try:
@@ -133,12 +134,15 @@ class Thinking:
             self._pool = None
 
     def _took(self, seconds: float) -> None:
-        """So much CPU time: a busy machine makes nothing slow that is quick."""
+        """A busy machine makes nothing slow that is quick: what took long by the clock on the wall, which costs nothing
+        to read, is measured in CPU time from then on."""
         if seconds > SLOW_S:
-            self._slow, self._calm = True, 0
-        elif self._slow:
+            self._slow, self._calm = self._clock is thread_time, 0
+            self._clock = thread_time
+        elif self._clock is thread_time:
             self._calm = self._calm + 1 if seconds < QUICK_S else 0
-            self._slow = self._calm < CALM
+            if self._calm >= CALM:
+                self._slow, self._clock = False, perf_counter
 
     async def _hop(self, call: Callable[[], T]) -> T:
         """The result of `call`, made in the thread with the caller's context variables.
