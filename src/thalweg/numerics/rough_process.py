@@ -1,9 +1,10 @@
 """Gaussian processes of functions that are rough along every column by itself, as those with tens of local optima are.
 
-k = k0 + (.7 k0 + .3) R, R = sum_j w_j b(|x_j - x'_j| / s), k0 as in `gaussian_process`: smooth functions, and bumps along
-each column, some of the same height everywhere and some whose height changes smoothly from place to place (kernels may
-be added and multiplied: D. Duvenaud, H. Nickisch, C. E. Rasmussen, NeurIPS 2011, arXiv:1112.4394). Bumps are learnt from as many points as they have bends in
-all columns together, not in all combinations; k0 alone sees noise there.
+k = k0 + (.7 k0 + .3) R, R = sum_j w_j b(|x_j - x'_j| / s), k0 as in `gaussian_process`: smooth functions, and bumps
+along each column, some of the same height everywhere and some whose height changes smoothly from place to place
+(kernels may be added and multiplied: D. Duvenaud, H. Nickisch, C. E. Rasmussen, NeurIPS 2011, arXiv:1112.4394). Bumps
+are learnt from as many points as they have bends in all columns together, not in all combinations; k0 alone sees noise
+there.
 
 b(r) = (1 - r)^5 (8 r^2 + 5 r + 1) for r < 1 is positive definite on the line and as smooth as Matern 5/2, and needs no
 exponential (H. Wendland, Adv. Comput. Math. 4 (1995) 389-396, doi:10.1007/BF02123482).
