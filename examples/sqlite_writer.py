@@ -40,16 +40,16 @@ class Writer:
         self.written = 0
 
     async def produce(self, until: float) -> None:
-        """Put rows in until it is time."""
+        """Put rows in until it is time, and some have been written."""
         index = 0
-        while perf_counter() < until and index < MOST_ROWS:
+        while (perf_counter() < until or not self.written) and index < MOST_ROWS:
             await self._rows.put((index, f"event {index}"))
             index += 1
 
     async def work(self, executor: TaskExecutor, until: float) -> None:
-        """Take batches and commit them."""
+        """Take batches and commit them: one at least, however long a busy machine took to connect."""
         connection = await executor.run_in_thread(connect, self._path)
-        while perf_counter() < until and self.written < MOST_ROWS:
+        while (perf_counter() < until or not self.written) and self.written < MOST_ROWS:
             rows = await self._take()
             if rows:
                 async with self._lock:
