@@ -86,9 +86,7 @@ python -m benchmarks.quality.multi_objective report --seeds {told}
   BoTorch looks at the budget.
 - Rivals have their defaults but for populations, which fit the budget: a 20th of it, 20 to 100. optuna_tpe is
   multivariate; where it did not end in its time it has no number.
-- `bayesian_pareto` of zdt1, zdt2, zdt6, dtlz1, dtlz7, re24 and re41 is that before bumps, boxes of whole fronts and
-  breeding from ten evaluations a parameter on; of zdt3, zdt4, wfg4, re21 and re31 before what no model explains was
-  kept from counting in the first ten evaluations a parameter. Costs of all are those of a busy machine.
+- After these runs only the tolerance of `bayesian_pareto`'s fits has changed. Costs are those of a busy machine.
 - One run of a problem says little: repeated, shares of the harder problems differ by a tenth. Times were taken on a
   machine that others used too: compare them with each other.
 - {versions}.
