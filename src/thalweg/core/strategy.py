@@ -105,6 +105,13 @@ class Strategy(ABC):
         return False
 
     @property
+    def all_out(self) -> bool:
+        """A generation was given and not all of it is told: what it gives now it would choose better after hearing the
+        rest. Composites pass it over while others of theirs have rows.
+        """
+        return False
+
+    @property
     def ponders(self) -> bool:
         """A proposal takes it milliseconds, or will as soon as it has a model: it thinks in a thread of its own where
         an event loop is shared. Others do from the first time on that one did take so long.

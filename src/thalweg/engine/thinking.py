@@ -83,10 +83,7 @@ class Thinking:
         if not self.beside:
             return session.draw(want)
         if not self.away:
-            began = self._clock()
-            chunk = session.draw(want)
-            self._took(self._clock() - began)
-            return chunk
+            return self._here(partial(session.draw, want))
         before = perf_counter()
         proposals = await self._hop(partial(session.strategy.ask, want))
         return session.drawn(want, proposals, perf_counter() - before)
@@ -97,10 +94,7 @@ class Thinking:
         if not self.beside:
             return session.conclude(chunk)
         if not self.away:
-            began = self._clock()
-            further = session.conclude(chunk)
-            self._took(self._clock() - began)
-            return further
+            return self._here(partial(session.conclude, chunk))
         session.deferring = True
         try:
             return session.conclude(chunk)
@@ -132,6 +126,13 @@ class Thinking:
         if self._pool is not None:
             self._pool.shutdown(wait=not self._under_way)
             self._pool = None
+
+    def _here(self, call: Callable[[], T]) -> T:
+        """The result of `call`, made on the loop's own thread."""
+        began = self._clock()
+        result = call()
+        self._took(self._clock() - began)
+        return result
 
     def _took(self, seconds: float) -> None:
         """A busy machine makes nothing slow that is quick: what took long by the clock on the wall, which costs nothing

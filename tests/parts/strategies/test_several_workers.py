@@ -11,6 +11,7 @@ from thalweg.core.problem import Problem, objectives_of
 from thalweg.parts.strategies import make_strategy
 from thalweg.parts.strategies._candidates import Candidates
 from thalweg.parts.strategies._cma import Normal
+from thalweg.parts.strategies.auto import Auto
 from thalweg.parts.strategies.cmaes import CMAES
 from thalweg.parts.strategies.de import DE
 from thalweg.parts.strategies.hybrid import Hybrid
@@ -180,6 +181,17 @@ def test_while_a_generation_is_out_more_is_drawn_from_the_same_distribution():
     assert strategy.speculates and strategy.all_out
     assert np.ptp(more.points) > 0
     assert strategy.pending == 10
+
+
+def test_who_plays_by_a_choice_of_its_own_says_when_all_is_out():
+    space = cube(50).space
+    strategy = Auto()
+    strategy.start(Problem(space, noisy=True), 3, 50 * 50)  # noise in many columns: a population
+    assert not strategy.all_out
+    out = strategy.ask(strategy.stride)
+    assert isinstance(strategy.child, CMAES) and strategy.all_out
+    strategy.tell(answer(strategy, out, bowl))
+    assert not strategy.all_out
 
 
 def test_an_update_happens_when_a_populations_worth_has_come_whoever_it_belongs_to():

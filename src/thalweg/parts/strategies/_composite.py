@@ -131,9 +131,9 @@ class Composite(Strategy):
 
     @property
     def all_out(self) -> bool:
-        """Every running child has its generation out: who waits for answers has nothing to ask for."""
+        """Every running child's generation is."""
         live = [child for which, child in enumerate(self.children) if self.live(which)]
-        return bool(live) and all(getattr(child, "all_out", False) for child in live)
+        return bool(live) and all(child.all_out for child in live)
 
     @property
     def events(self) -> list[dict[str, Any]]:

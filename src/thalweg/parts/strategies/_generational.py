@@ -92,13 +92,13 @@ class Generational(Strategy):
 
     @property
     def all_out(self) -> bool:
-        """Who waits for answers has nothing to ask for."""
+        """The brood was given, and not all of it is told."""
         return self._heard < len(self._brood) == self._given
 
     @property
     def speculates(self) -> bool:
         """The generation is out and not heard, and more is given to who asks for it."""
-        return self.quorum is None and self._heard < len(self._brood) == self._given
+        return self.quorum is None and self.all_out
 
     def propose(self, n: int) -> Floats:
         """Rows of the current generation, or of the next one when everything needed has been told."""

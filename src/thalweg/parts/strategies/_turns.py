@@ -59,7 +59,7 @@ class Turns(Composite):
                 self.holder = ready[0]
                 self.turns[self.holder] += 1
                 self.left = self.rows_of_turn(self.holder)
-            if (patient or given) and getattr(self.children[self.holder], "all_out", False):
+            if (patient or given) and self.children[self.holder].all_out:
                 if self.unheard[self.holder]:
                     self._catch_up(self.holder)
                 blocked.add(self.holder)  # more of it only where nobody else has rows, and workers are idle

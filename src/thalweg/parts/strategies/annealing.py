@@ -96,13 +96,13 @@ class Annealing(Strategy):
 
     @property
     def all_out(self) -> bool:
-        """Who waits for answers has nothing to ask for."""
-        return self.speculates
+        """Every chain has a move under way."""
+        return not bool((self.tickets < 0).any())
 
     @property
     def speculates(self) -> bool:
-        """Every chain has a move under way."""
-        return not bool((self.tickets < 0).any())
+        """Further moves are second ones, judged by where their chains are when they are told."""
+        return self.all_out
 
     @property
     def done(self) -> bool:

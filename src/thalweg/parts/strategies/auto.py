@@ -291,6 +291,11 @@ class Auto(Strategy):
         return self.child.speculates
 
     @property
+    def all_out(self) -> bool:
+        """The chosen strategy's generation is."""
+        return self.child.all_out
+
+    @property
     def ponders(self) -> bool:
         """The chosen strategy does."""
         return self.child.ponders

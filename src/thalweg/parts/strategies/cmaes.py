@@ -120,13 +120,13 @@ class CMAES(Generational):
 
     @property
     def all_out(self) -> bool:
-        """Who waits for answers has nothing to ask for."""
-        return self.speculates
+        """A generation is, or was and answers come in any order since."""
+        return self.loose or super().all_out
 
     @property
     def speculates(self) -> bool:
-        """A generation is out and not heard: what is drawn now is drawn from what was known before it."""
-        return self.loose or self._heard < len(self._brood) == self._given
+        """What is drawn now is drawn from what was known before a generation that is out."""
+        return self.all_out
 
     @property
     def done(self) -> bool:

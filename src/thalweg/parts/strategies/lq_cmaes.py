@@ -130,7 +130,7 @@ class LqCMAES(Strategy):
 
     @property
     def all_out(self) -> bool:
-        """Who waits for answers has nothing to ask for."""
+        """Every candidate was given or needs no evaluation, and the generation is open."""
         return self.open and bool(self.given.all())
 
     @property

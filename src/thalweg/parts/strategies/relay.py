@@ -127,7 +127,7 @@ class Relay(Composite):
     @property
     def all_out(self) -> bool:
         """The current stage's."""
-        return bool(getattr(self.children[self.stage], "all_out", False))
+        return self.children[self.stage].all_out
 
     @property
     def done(self) -> bool:
