@@ -155,6 +155,8 @@ def test_any_text_is_a_value_or_an_expression_error(text: str) -> None:
 
 
 @given(st.recursive(LEAVES, grown, max_leaves=25))
+@example("round(0, x)")
+@example("round(0, n)")
 @settings(max_examples=400, deadline=None)
 def test_any_sentence_of_the_grammar_is_a_value_or_an_expression_error(text: str) -> None:
     for known in (KNOWN, COLUMNS):

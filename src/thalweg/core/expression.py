@@ -66,11 +66,13 @@ def _round(item: Any, digits: Any = None) -> Any:
     return round(item) if digits is None else round(item, digits)
 
 
-def _rounded(column: Any, digits: Any = None) -> Any:
+def _rounded(items: Any, digits: Any = None) -> Any:
+    """Either may be the column."""
     if digits is None:
-        return np.round(column)
+        return np.round(items)
     # np.round(0.95, 1) is 1.0, because it multiplies first; Python looks at the exact value and says 0.9
-    return np.array([_round(item, digits) for item in column.tolist()])
+    pairs = np.broadcast_arrays(items, digits)
+    return np.array([_round(item, places) for item, places in zip(*(side.tolist() for side in pairs), strict=True)])
 
 
 def _sum(items: Any) -> Any:
