@@ -4,7 +4,8 @@
 
 Every import runs in a process of its own, in turns; user and system time of the child, interpreter start included.
 The first turn fills the file cache and compiles, to a folder of its own, and is not counted: every package is loaded
-from bytecode, whatever PYTHONDONTWRITEBYTECODE says. Bar: 120 ms over an empty interpreter, no SciPy.
+from bytecode, whatever PYTHONDONTWRITEBYTECODE says. Bar: 120 ms over an empty interpreter, no SciPy; the ratio to NumPy
+is kept by a test (tests/house/test_import_is_light.py).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import tempfile
 
 import _timing  # isort: skip  (before NumPy: it pins BLAS threads)
 
-PACKAGES = ("", "numpy", "thalweg", "scipy.optimize", "cmaes", "optuna")
+FIRST_USE = "thalweg.engine.optimize"
+PACKAGES = ("", "numpy", "thalweg", FIRST_USE, "scipy.optimize", "cmaes", "optuna")
 BAR_MS = 120.0
 HEAVY = ("scipy", "asyncio", "apsw", "msgspec", "psutil", "rich", "cloudpickle", "click", "multiprocessing", "sqlite3")
 
@@ -65,8 +67,12 @@ def main() -> None:
     for name in PACKAGES:
         least, usual = min(seen[name]) - empty, _timing.median(seen[name]) - middle
         bar = f" ({'within' if usual <= BAR_MS else 'over'} {BAR_MS:.0f})" if name == "thalweg" else ""
-        label = name or f"empty interpreter ({middle:.0f} ms)"
+        label = "thalweg, `minimize` used" if name == FIRST_USE else name or f"empty interpreter ({middle:.0f} ms)"
         body.append([label, f"{usual:.0f}{bar}", f"{least:.0f}", str(len(loaded[name]) if name else 0)])
+
+    def ratio(name: str) -> float:
+        return (min(seen[name]) - empty) / (min(seen["numpy"]) - empty)
+
     ours = loaded["thalweg"]
     roots = sorted({item.partition(".")[0] for item in ours} - set(sys.stdlib_module_names))
     heavy = [item for item in HEAVY if item in ours]
@@ -78,6 +84,9 @@ def main() -> None:
             f"CPU milliseconds over an empty interpreter: median and minimum of {given.repetitions} interleaved runs.",
             "",
             _timing.table(["", "median", "minimum", "modules"], body),
+            "",
+            f"`import thalweg` costs {ratio('thalweg'):.2f} times NumPy, NumPy included (by minima); once `minimize` "
+            f"or `Study` is used, {ratio(FIRST_USE):.2f} times: the engine comes with its first use.",
             "",
             f"`import thalweg` loads {len(ours)} modules, {len(own)} of them its own; beside the standard library "
             f"only: {', '.join(roots)}. Of the heavy ones ({', '.join(HEAVY)}): {', '.join(heavy) or 'none'}.",

@@ -33,15 +33,15 @@ from .core.stopping import StopRule
 from .core.store import Store
 from .core.strategy import Strategy
 from .core.trial import Trial
-from .engine.load import load
-from .engine.optimize import amaximize, aminimize, maximize, minimize
-from .engine.result import Result
-from .engine.study import Study
 
 if TYPE_CHECKING:
     from .apps.programs.command import Command
     from .core.limits import Limits
+    from .engine.load import load
     from .engine.many import minimize_many
+    from .engine.optimize import amaximize, aminimize, maximize, minimize
+    from .engine.result import Result
+    from .engine.study import Study
     from .parts.evaluators.process import Process
     from .parts.stopping.patience import Patience
     from .parts.stopping.plateau import Plateau
@@ -64,11 +64,19 @@ _LATER = {
     "Process": "parts.evaluators.process",
     "Relay": "parts.strategies.relay",
     "Restart": "parts.strategies.restart",
+    "Result": "engine.result",
+    "Study": "engine.study",
     "Target": "parts.stopping.target",
     "Wall": "parts.stopping.wall",
+    "amaximize": "engine.optimize",
+    "aminimize": "engine.optimize",
+    "load": "engine.load",
+    "maximize": "engine.optimize",
+    "minimize": "engine.optimize",
     "minimize_many": "engine.many",
 }
-"""Names whose modules are imported when they are first used, so that `import thalweg` stays light."""
+"""Names whose modules are imported when they are first used, so that `import thalweg` stays light. Importing anything
+inside comes through here, too: a worker process that evaluates has no use for the engine."""
 
 
 def __getattr__(name: str) -> Any:

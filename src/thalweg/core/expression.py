@@ -8,7 +8,6 @@ values and columns of n values alike.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -171,7 +170,7 @@ class Expression:
         allowed = list(allowed)
         for name in self.names:
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, n=2)
+                near = _near(name, allowed)
                 hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(allowed) or 'nothing'}"
                 raise ExpressionError(f"{what} {self.text!r} uses {name!r}, which is not known{hint}")
 
@@ -184,7 +183,7 @@ class Expression:
                     return known[node.id]
                 if self.bare:
                     return node.id
-                near = difflib.get_close_matches(node.id, known, n=2)
+                near = _near(node.id, known)
                 hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(map(str, known))}"
                 raise ExpressionError(f"{self.text!r} uses {node.id!r}, which is not known{hint}")
             case ast.BinOp(op=ast.Pow()):
@@ -283,7 +282,7 @@ def _check(node: ast.expr, text: str, functions: Functions, names: dict[str, Non
             children = node.elts
         case ast.Call(func=ast.Name(id=name), keywords=[]):
             if name not in functions:
-                near = difflib.get_close_matches(name, functions, n=2)
+                near = _near(name, functions)
                 hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(functions))}"
                 raise ExpressionError(f"{text!r} calls {name!r}, which is not a known function; {hint}")
             children = node.args
@@ -294,6 +293,13 @@ def _check(node: ast.expr, text: str, functions: Functions, names: dict[str, Non
             )
     for child in children:
         _check(child, text, functions, names, depth + 1)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """At most two names of `known` that look like `name`."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, list(known), n=2)
 
 
 def _power(base: Any, exponent: Any) -> Any:

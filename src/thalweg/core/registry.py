@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,8 @@ def resolve(table: Mapping[str, str], name: str, kind: str, error: type[Exceptio
     """
     where = table.get(name) if isinstance(name, str) else None
     if where is None:
+        import difflib
+
         near = difflib.get_close_matches(str(name), table, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         raise error(f"unknown {kind} {name!r}{hint} Known: {', '.join(sorted(table))}")

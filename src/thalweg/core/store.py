@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .batch import Bytes8, Floats, Ints, Mask
@@ -32,6 +31,8 @@ nothing waits for ever: what has priority p goes before everything that has wait
 
 def digest(params: dict[str, Any], fidelity: float | None = None, replicate: int = 0) -> bytes:
     """16 bytes that name a point for ever: labels of the active parameters (`Space.to_labels`), fidelity, replicate."""
+    from hashlib import blake2b
+
     import msgspec
 
     return blake2b(msgspec.json.encode([params, fidelity, replicate], order="sorted"), digest_size=16).digest()

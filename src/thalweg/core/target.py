@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from types import CodeType
 from typing import Any
 
@@ -60,6 +59,8 @@ class Target:
         """Hex digits that change when the objective's own code does (what it calls is not looked into); for a program,
         when its command line, the program or its input files do. "" where there is no code to look at.
         """
+        from hashlib import blake2b
+
         if self.program is not None:
             return blake2b(repr(self.program.fingerprint()).encode(), digest_size=8).hexdigest()
         function = getattr(self.function, "func", self.function)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import weakref
 from collections.abc import Callable, Collection, Sequence
@@ -90,7 +89,7 @@ class Crew:
             self.leave()
         last = self._last
         self._by_hand = by_hand
-        note = f"{socket.gethostname()} pid {os.getpid()}" + (f" {BY_HAND}" if by_hand else "")
+        note = _note(by_hand)
         member = store.join(session.study, note, alone, None if last is None else last.ordinal)
         self.member = self._last = member
         heart = _Heart(store, member)
@@ -113,7 +112,7 @@ class Crew:
         session, own = self.session, set(self.own)
         self.leave()
         session.taken_log()  # of a place that is somebody else's now
-        note = f"{socket.gethostname()} pid {os.getpid()}" + (f" {BY_HAND}" if self._by_hand else "")
+        note = _note(self._by_hand)
         self.member = self._last = session.store.join(session.study, note)
         self._held.append((self.member, _Heart(session.store, self.member)))
         self.own = own
@@ -286,6 +285,13 @@ class Crew:
             for item in self.session.store.members(self.session.study)
             if item.token != self.member.token
         )
+
+
+def _note(by_hand: bool) -> str:
+    """Who this process is, for people and for whoever looks after its place."""
+    import socket
+
+    return f"{socket.gethostname()} pid {os.getpid()}" + (f" {BY_HAND}" if by_hand else "")
 
 
 class _Heart(threading.Thread):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +94,8 @@ def fingerprint(problem: Problem) -> str:
     """A digest of what results depend on; "" where the user named no version (then nothing is shared)."""
     if problem.version is None:
         return ""
+    from hashlib import blake2b
+
     import msgspec
 
     return blake2b(msgspec.json.encode(problem.fingerprint(), order="sorted"), digest_size=16).hexdigest()

@@ -14,15 +14,14 @@ from ..core.expression import Expression
 from ..core.problem import Problem
 from ..core.trial import Trial
 from ..watch.spans import Spans
-from .describe import run_data
 from .history import History
-from .recommend import Recommendation, recommend_exact, recommend_noisy
 from .replicates import Replicates
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..watch.data import RunData
+    from .recommend import Recommendation
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +94,8 @@ class Result:
         Raises:
             ThalwegError: no trial has a value; the message says what happened instead.
         """
+        from .recommend import recommend_exact, recommend_noisy
+
         best, finished = self.best.number, self.finished
         if not self.noisy:
             return recommend_exact(self.problem, self.history, best)
@@ -191,6 +192,8 @@ class Result:
 
     def data(self) -> RunData:
         """The run as plain columns, as reports and plots take it."""
+        from .describe import run_data
+
         return run_data(self)
 
     def frame(self) -> Any:

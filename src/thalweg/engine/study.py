@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,10 +34,12 @@ from .limits import Limits, is_count
 from .listening import Listening
 from .loop import Loop, Options
 from .race import read_confirm, read_repeats
-from .recommend import Recommendation
 from .result import Result
 from .session import Session
 from .timing import Deadline
+
+if TYPE_CHECKING:
+    from .recommend import Recommendation
 
 Objective = Callable[..., Any] | Program
 
@@ -231,9 +233,7 @@ class Study:
             max_evals = self.store.standing(self._id).budget
         limits = Limits(max_evals, timeout, rule, self.space.raw_size is not None and self.session.deterministic)
         tools, probe = choose_evaluator(target, evaluator, workers, deadline is not None)
-        width = None
-        if self._ordered:
-            width = self._width(count_workers(workers), tools)
+        width = self._width(count_workers(workers), tools) if self._ordered else None
         self._begin(max_evals)
         self._budget = max_evals
         if self.store.durable and max_evals is not None:
