@@ -4,8 +4,8 @@
 
 Every import runs in a process of its own, in turns; user and system time of the child, interpreter start included.
 The first turn fills the file cache and compiles, to a folder of its own, and is not counted: every package is loaded
-from bytecode, whatever PYTHONDONTWRITEBYTECODE says. Bar: 120 ms over an empty interpreter, no SciPy; the ratio to NumPy
-is kept by a test (tests/house/test_import_is_light.py).
+from bytecode, whatever PYTHONDONTWRITEBYTECODE says. Bar: 120 ms over an empty interpreter, no SciPy; a test keeps the
+ratio to NumPy (tests/house/test_import_is_light.py).
 """
 
 from __future__ import annotations
