@@ -5,23 +5,43 @@ from __future__ import annotations
 import inspect
 
 import thalweg as tw
+from thalweg.parts.strategies import STRATEGIES, make_strategy
 
 NAMES = [
+    "Annealing",
     "Answers",
+    "Auto",
+    "Bayesian",
     "Boolean",
+    "CMAES",
     "Chain",
     "Choice",
     "Command",
     "Context",
+    "DE",
+    "Direct",
+    "DirectL",
     "Evaluator",
     "EvaluatorError",
     "Event",
     "Fixed",
     "Float",
+    "Genetic",
+    "Grid",
+    "Handover",
+    "Hybrid",
     "InfeasibleSpace",
     "Integer",
+    "LatinHypercube",
     "Limits",
+    "LqCMAES",
+    "MOEAD",
+    "NSGA2",
+    "NSGA3",
+    "NelderMead",
     "ObjectiveError",
+    "PSO",
+    "ParetoBayesian",
     "Patience",
     "Permutation",
     "Plateau",
@@ -30,9 +50,17 @@ NAMES = [
     "ProblemError",
     "Process",
     "Proposals",
+    "Quadratic",
+    "QuasiNewton",
+    "Random",
     "Relay",
     "Restart",
     "Result",
+    "SciPyDE",
+    "SciPyDirect",
+    "SciPyDualAnnealing",
+    "SciPySHGO",
+    "Sobol",
     "Space",
     "SpaceError",
     "Status",
@@ -43,6 +71,7 @@ NAMES = [
     "StrategyError",
     "Study",
     "Subset",
+    "TPE",
     "Target",
     "ThalwegError",
     "Trial",
@@ -95,6 +124,12 @@ def test_the_names_are_these_sorted_and_there():
     for name in tw.__all__:
         assert getattr(tw, name) is not None
         assert name in dir(tw)
+
+
+def test_every_strategy_in_the_table_is_there_by_its_class():
+    classes = [place.partition(":")[2] for place in STRATEGIES.values()]
+    assert [name for name in classes if name not in tw.__all__] == []
+    assert all(type(make_strategy(name)) is getattr(tw, place.partition(":")[2]) for name, place in STRATEGIES.items())
 
 
 def test_the_signatures_are_these():

@@ -47,25 +47,77 @@ if TYPE_CHECKING:
     from .parts.stopping.plateau import Plateau
     from .parts.stopping.target import Target
     from .parts.stopping.wall import Wall
+    from .parts.strategies.annealing import Annealing
+    from .parts.strategies.auto import Auto
+    from .parts.strategies.bayesian import Bayesian
     from .parts.strategies.chain import Chain
+    from .parts.strategies.cmaes import CMAES
+    from .parts.strategies.de import DE
+    from .parts.strategies.direct import Direct, DirectL
+    from .parts.strategies.genetic import Genetic
+    from .parts.strategies.grid import Grid
+    from .parts.strategies.handover import Handover
+    from .parts.strategies.hybrid import Hybrid
+    from .parts.strategies.lhs import LatinHypercube
+    from .parts.strategies.lq_cmaes import LqCMAES
+    from .parts.strategies.moead import MOEAD
+    from .parts.strategies.nelder_mead import NelderMead
+    from .parts.strategies.nsga2 import NSGA2
+    from .parts.strategies.nsga3 import NSGA3
+    from .parts.strategies.pareto_bayesian import ParetoBayesian
     from .parts.strategies.portfolio import Portfolio
+    from .parts.strategies.pso import PSO
+    from .parts.strategies.quadratic import Quadratic
+    from .parts.strategies.quasi_newton import QuasiNewton
+    from .parts.strategies.random_search import Random
     from .parts.strategies.relay import Relay
     from .parts.strategies.restart import Restart
+    from .parts.strategies.scipy_push import SciPyDE, SciPyDirect, SciPyDualAnnealing, SciPySHGO
+    from .parts.strategies.sobol import Sobol
+    from .parts.strategies.tpe import TPE
 
 __version__ = "0.1.0"
 
 _LATER = {
+    "Annealing": "parts.strategies.annealing",
+    "Auto": "parts.strategies.auto",
+    "Bayesian": "parts.strategies.bayesian",
+    "CMAES": "parts.strategies.cmaes",
     "Chain": "parts.strategies.chain",
     "Command": "apps.programs.command",
+    "DE": "parts.strategies.de",
+    "Direct": "parts.strategies.direct",
+    "DirectL": "parts.strategies.direct",
+    "Genetic": "parts.strategies.genetic",
+    "Grid": "parts.strategies.grid",
+    "Handover": "parts.strategies.handover",
+    "Hybrid": "parts.strategies.hybrid",
+    "LatinHypercube": "parts.strategies.lhs",
     "Limits": "core.limits",
+    "LqCMAES": "parts.strategies.lq_cmaes",
+    "MOEAD": "parts.strategies.moead",
+    "NSGA2": "parts.strategies.nsga2",
+    "NSGA3": "parts.strategies.nsga3",
+    "NelderMead": "parts.strategies.nelder_mead",
+    "PSO": "parts.strategies.pso",
+    "ParetoBayesian": "parts.strategies.pareto_bayesian",
     "Patience": "parts.stopping.patience",
     "Plateau": "parts.stopping.plateau",
     "Portfolio": "parts.strategies.portfolio",
     "Process": "parts.evaluators.process",
+    "Quadratic": "parts.strategies.quadratic",
+    "QuasiNewton": "parts.strategies.quasi_newton",
+    "Random": "parts.strategies.random_search",
     "Relay": "parts.strategies.relay",
     "Restart": "parts.strategies.restart",
     "Result": "engine.result",
+    "SciPyDE": "parts.strategies.scipy_push",
+    "SciPyDirect": "parts.strategies.scipy_push",
+    "SciPyDualAnnealing": "parts.strategies.scipy_push",
+    "SciPySHGO": "parts.strategies.scipy_push",
+    "Sobol": "parts.strategies.sobol",
     "Study": "engine.study",
+    "TPE": "parts.strategies.tpe",
     "Target": "parts.stopping.target",
     "Wall": "parts.stopping.wall",
     "amaximize": "engine.optimize",
@@ -92,22 +144,41 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
 
-__all__ = [
+__all__ = [  # noqa: RUF022 (sorted as Python sorts)
+    "Annealing",
     "Answers",
+    "Auto",
+    "Bayesian",
     "Boolean",
+    "CMAES",
     "Chain",
     "Choice",
     "Command",
     "Context",
+    "DE",
+    "Direct",
+    "DirectL",
     "Evaluator",
     "EvaluatorError",
     "Event",
     "Fixed",
     "Float",
+    "Genetic",
+    "Grid",
+    "Handover",
+    "Hybrid",
     "InfeasibleSpace",
     "Integer",
+    "LatinHypercube",
     "Limits",
+    "LqCMAES",
+    "MOEAD",
+    "NSGA2",
+    "NSGA3",
+    "NelderMead",
     "ObjectiveError",
+    "PSO",
+    "ParetoBayesian",
     "Patience",
     "Permutation",
     "Plateau",
@@ -116,9 +187,17 @@ __all__ = [
     "ProblemError",
     "Process",
     "Proposals",
+    "Quadratic",
+    "QuasiNewton",
+    "Random",
     "Relay",
     "Restart",
     "Result",
+    "SciPyDE",
+    "SciPyDirect",
+    "SciPyDualAnnealing",
+    "SciPySHGO",
+    "Sobol",
     "Space",
     "SpaceError",
     "Status",
@@ -129,6 +208,7 @@ __all__ = [
     "StrategyError",
     "Study",
     "Subset",
+    "TPE",
     "Target",
     "ThalwegError",
     "Trial",

@@ -2,7 +2,7 @@ import pytest
 
 import thalweg as tw
 from thalweg.core.problem import Problem, constraints_of, objectives_of
-from thalweg.engine.identity import fingerprint, make_seed, strategy_name, study_spec
+from thalweg.engine.identity import fingerprint, make_seed, study_spec
 from thalweg.parts.strategies import make_strategy
 
 
@@ -16,14 +16,6 @@ def test_seeds():
     for bad in (-1, 1.5, True, "1"):
         with pytest.raises(tw.ProblemError, match="seed"):
             make_seed(bad)
-
-
-def test_a_strategy_is_called_by_its_name_or_its_options():
-    assert strategy_name(make_strategy("de")) == "de"
-    other = strategy_name(make_strategy("de", population=17))
-    assert other.startswith("de(") and "population=17" in other
-    assert strategy_name(tw.Restart("de")) == strategy_name(tw.Restart("de"))
-    assert "0x" not in strategy_name(tw.Relay("sobol", "de"))
 
 
 def test_a_specification_makes_the_same_space():

@@ -27,7 +27,7 @@ def opened(address: str) -> Iterator[Store]:
         raise StoreError(
             f"there is no store {address!r}; say which one with --store (`thalweg tune` makes ./thalweg.db)"
         )
-    store = open_store(address_of(address))
+    store = open_store(address_of(address), new=False)
     try:
         yield store
     finally:

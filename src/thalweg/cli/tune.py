@@ -79,7 +79,7 @@ IMPROVED, NO_IMPROVEMENT = 0, 3
 @click.option("--store", metavar="FILE", help="Where everything is remembered (./thalweg.db).")
 @click.option("--name", help="The study's name (a hash of the job, so the same command goes on where it was).")
 @click.option("--fresh", is_flag=True, help="Forget what this study has, and start over.")
-@click.option("--strategy", help="The search method (auto).")
+@click.option("--strategy", help="The search method (auto): a name, or one with options: 'de(population=40)'.")
 @click.option("--seed", type=int, help="(0)")
 @click.option("--output", metavar="NAME", help="What {out} is called in the commands that are printed (out).")
 @click.option("--dry-run", is_flag=True, help="Show the space, exact command lines and the metrics; run nothing.")

@@ -25,7 +25,9 @@ A tricky order that every strategy survives:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -75,6 +77,11 @@ class Strategy(ABC):
     problem: Problem
     rng: np.random.Generator
     budget: int | None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting(cls.__init__)  # type: ignore[method-assign]
 
     # --- what a method writes -------------------------------------------------------------------------------------
 
@@ -278,6 +285,17 @@ class Strategy(ABC):
         self.rng = _copy(state["rng"])
         for name, value in state["own"].items():
             setattr(self, name, _thawed(getattr(self, name, None), value))
+
+
+def _noting(init: Callable[..., None]) -> Callable[..., None]:
+    """`init`, which also notes what the strategy was made with: the call itself can then be stored with a study."""
+
+    @wraps(init)
+    def noted(self: Strategy, *arguments: Any, **options: Any) -> None:
+        vars(self).setdefault("_call", (arguments, options))  # the first to come is the outermost class
+        init(self, *arguments, **options)
+
+    return noted
 
 
 def _frozen_rows(dimension: int) -> Floats:

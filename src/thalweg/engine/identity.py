@@ -11,7 +11,7 @@ from ..core.errors import ProblemError, StoreMismatch
 from ..core.problem import Problem
 from ..core.strategy import Strategy
 from ..core.target import Target
-from ..parts.strategies import STRATEGIES
+from ..parts.strategies._text import written
 from .race import read_repeats
 
 if TYPE_CHECKING:
@@ -33,36 +33,6 @@ def make_seed(given: int | None) -> int:
     return int(given)
 
 
-def strategy_name(strategy: Strategy) -> str:
-    """The name in the table for a strategy with default options, else the class and its options."""
-    kind = type(strategy)
-    where = f"{kind.__module__}:{kind.__name__}"
-    options = {k: v for k, v in vars(strategy).items() if k in getattr(strategy, "_option_names", vars(strategy))}
-    for name, place in STRATEGIES.items():
-        if place == where:
-            default = vars(kind())
-            plain = {key: value for key, value in options.items() if key != "_option_names"}
-            if _shown(plain) == _shown(default):
-                return name
-            return f"{name}({_shown(plain)})"
-    return f"{kind.__name__}({_shown({k: v for k, v in options.items() if k != '_option_names'})})"
-
-
-def _shown(options: dict[str, Any]) -> str:
-    def show(value: Any) -> str:
-        if isinstance(value, Strategy):
-            return strategy_name(value)
-        if isinstance(value, (list, tuple)):
-            return "[" + ", ".join(show(item) for item in value) + "]"
-        if isinstance(value, np.ndarray):
-            return repr(value.tolist())
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return repr(value)
-        return type(value).__name__  # no addresses: the text must be the same in every process
-
-    return ", ".join(f"{name}={show(value)}" for name, value in sorted(options.items()))
-
-
 def study_spec(
     problem: Problem,
     strategy: Strategy,
@@ -81,7 +51,7 @@ def study_spec(
         "constraints": [item.text for item in problem.constraints],
         "noisy": problem.noisy,
         "version": problem.version,
-        "strategy": strategy_name(strategy),
+        "strategy": written(strategy),
         "seed": seed,
         "repeats": low if low == high else [low, high],
         "confirm": confirm,

@@ -9,6 +9,7 @@ from ..core.strategy import Strategy
 from ..parts.stores import open_store
 from ..parts.strategies import make_strategy
 from .study import Study
+from .unmade import Unmade
 
 _WHOLE = (
     "strategy", "space", "objectives", "constraints", "noisy", "repeats", "aggregate", "ordered", "version",
@@ -16,13 +17,13 @@ _WHOLE = (
 
 
 def load(store: str | Store, name: str, *, strategy: str | Strategy | None = None) -> Study:
-    """A stored study, without knowing its space. strategy: needed to run it on where it was made with an object.
+    """A stored study, without knowing its space. strategy: needed to run it on where it was made with an object of a
+    class of your own; it can be looked at without.
 
     Raises:
-        StoreError: no such store or study, or its spec is not whole.  StrategyError: its strategy is not known by name;
-            give one.
+        StoreError: no such store or study, or its spec is not whole.
     """
-    opened = open_store(store)
+    opened = open_store(store, new=False)
     try:
         study = _load(opened, name, strategy)
     except BaseException:
@@ -43,14 +44,8 @@ def _load(opened: Store, name: str, strategy: str | Strategy | None) -> Study:
             f"open_store(...).since(), and add() them to a new study"
         )
     if strategy is None:
-        strategy = str(spec["strategy"])
-        try:
-            make_strategy(strategy)
-        except StrategyError as error:
-            raise StrategyError(
-                f"study {name!r} was made with {strategy}; give load(..., strategy=...): {error}"
-            ) from None
-    return Study(
+        strategy = _made_again(name, str(spec["strategy"]))
+    study = Study(
         Space.from_spec(spec["space"]),
         store=opened,
         name=name,
@@ -63,3 +58,18 @@ def _load(opened: Store, name: str, strategy: str | Strategy | None) -> Study:
         ordered=spec["ordered"],
         version=spec["version"],
     )
+    if isinstance(study.strategy, Unmade):
+        study._strategy_name = str(spec["strategy"])
+    return study
+
+
+def _made_again(name: str, text: str) -> Strategy:
+    """The strategy that a study says it was made with."""
+    try:
+        return make_strategy(text)
+    except StrategyError as error:
+        why = str(error).partition(". Known:")[0]
+        return Unmade(
+            f"study {name!r} was made with the strategy {text}, which cannot be made from that text ({why}); to run it "
+            f"on, give the strategy: thalweg.load(store, {name!r}, strategy=...).run(...)"
+        )

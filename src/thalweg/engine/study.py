@@ -37,6 +37,7 @@ from .race import read_confirm, read_repeats
 from .result import Result
 from .session import Session
 from .timing import Deadline
+from .unmade import Unmade
 
 if TYPE_CHECKING:
     from .recommend import Recommendation
@@ -111,10 +112,7 @@ class Study:
         except BaseException:
             self.close()
             raise
-        if self.store.durable:
-            self.seed = int(record.spec["seed"])
-        else:
-            self.seed = int(made["seed"])
+        self.seed = int((record.spec if self.store.durable else made)["seed"])
         self._set_up(record, float(record.spec.get("confirm", 0.0) if self.store.durable else share), heard)
         self._stop_reason = ""
         self._budget: int | None = None
@@ -262,6 +260,8 @@ class Study:
 
     def _begin(self, budget: int | None, by_hand: bool = False) -> None:
         session = self.session
+        if isinstance(self.strategy, Unmade):
+            self.strategy.refuse()
         if budget is not None:  # what a strategy counts are points
             budget = -(-int(budget) // session.groups.low)
         member = session.crew.join(by_hand, alone=bool(self._ordered))

@@ -51,7 +51,7 @@ def job_named(address: str, name: str, changes: Mapping[str, Any] | None = None)
     from ...parts.stores import open_store
     from .job import TuningJob, address_of
 
-    with_store = open_store(address_of(address))
+    with_store = open_store(address_of(address), new=False)
     try:
         settings, folder = settings_of(with_store, name)
     finally:
@@ -76,7 +76,7 @@ def outcome_named(address: str, name: str) -> Outcome:
     from .outcome import judge
 
     job = job_named(address, name)
-    store = open_store(address_of(address))
+    store = open_store(address_of(address), new=False)
     try:
         result = load(store, name).result
         result.stop_reason = result.stop_reason or "as stored"

@@ -53,7 +53,7 @@ def read_audit(store: str | Store, name: str) -> list[dict[str, Any]]:
     Raises:
         StoreError: there is no such study.
     """
-    opened = open_store(store)
+    opened = open_store(store, new=False)
     try:
         return _lines(opened, opened.open(name).id)
     finally:

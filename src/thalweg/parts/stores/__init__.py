@@ -26,12 +26,12 @@ _FORMS = (
 )
 
 
-def open_store(given: str | os.PathLike[str] | Store | None = None, **options: Any) -> Store:
+def open_store(given: str | os.PathLike[str] | Store | None = None, *, new: bool = True, **options: Any) -> Store:
     """The store at an address.
 
     given: "memory" (also None), "sqlite:///relative.db", "sqlite:////absolute/path.db", a path that ends in .db,
     .sqlite or .sqlite3, "postgresql://user:password@host:port/database?options" (also postgres://), or a Store, which
-    is given back as it is. options: the store's own, such as durability="fast".
+    is given back as it is. new: whether a file that is not there is made. options: the store's own, such as durability="fast".
 
     Raises:
         StoreError: no such kind of store (what is not there raises, it never stands for something else), or the file
@@ -53,15 +53,22 @@ def open_store(given: str | os.PathLike[str] | Store | None = None, **options: A
     if not mark:
         if not text.endswith(_FILE_ENDINGS):
             raise StoreError(f"a store is {_FORMS}; got {text!r}")
-        return _make("sqlite", (text,), options)
+        return _file(text, new, options)
     if scheme in ("postgresql", "postgres"):
         return _make("postgresql", (text,), options)
     if scheme == "sqlite":
         if not rest.startswith("/") or len(rest) == 1:
             raise StoreError(f"three slashes and a path expected, as in 'sqlite:///relative.db'; got {text!r}")
-        return _make("sqlite", (rest[1:],), options)
+        return _file(rest[1:], new, options)
     resolve(STORES, scheme, "store", StoreError)  # raises, and names near ones
     raise StoreError(f"a store is {_FORMS}; got {text!r}")
+
+
+def _file(path: str, new: bool, options: dict[str, Any]) -> Store:
+    place = os.path.expanduser(path)
+    if not new and not os.path.exists(place):
+        raise StoreError(f"there is no store {path!r}: looked for at {os.path.abspath(place)}")
+    return _make("sqlite", (path,), options)
 
 
 def _make(kind: str, arguments: tuple[str, ...], options: dict[str, Any]) -> Store:

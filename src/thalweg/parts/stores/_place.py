@@ -25,9 +25,9 @@ def check_place(given: str | os.PathLike[str]) -> Path:
         raise StoreError(f"a path of a file expected, got {text!r}; for a store without a file say 'memory'")
     path = Path(os.path.realpath(Path(text).expanduser()))
     folder = path.parent
-    if path.is_dir():
+    if os.path.isdir(path):  # (pathlib raises where it may not look)
         raise StoreError(f"{path} is a directory; give the path of a file in it, such as {path / 'tune.db'}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise StoreError(f"{path}: the folder {folder} is not there; make it first: mkdir -p {folder}")
     kind = file_system(folder)
     if kind in _REMOTE or kind.partition(".")[0] == "fuse":

@@ -49,19 +49,51 @@ STRATEGIES: dict[str, str] = {
 }
 
 
-def make_strategy(given: str | Strategy | type[Strategy], **options: Any) -> Strategy:
-    """A strategy from its name, its class, or itself.
+def make_strategy(given: str | Strategy | type[Strategy], *children: Any, **options: Any) -> Strategy:
+    """A strategy from its name, its text ("de(population=40)", see `_text`), its class, or itself.
+
+    children, options: what it is made with; not beside a text or a strategy that is made already.
 
     Raises:
         StrategyError: an unknown name (near ones are listed), or options the strategy does not have.
     """
     if isinstance(given, Strategy):
         return given
+    if isinstance(given, str) and given not in STRATEGIES:
+        return _from_text(given)
     kind = resolve(STRATEGIES, given, "strategy", StrategyError) if isinstance(given, str) else given
+    if not (isinstance(kind, type) and issubclass(kind, Strategy)):
+        raise StrategyError(f"a strategy is a name such as 'de', a Strategy or its class; got {given!r:.80}")
     try:
-        made = kind(**options)
+        return kind(*children, **options)
     except TypeError as error:
-        raise StrategyError(f"strategy {given!r}: {error}") from error
-    if not isinstance(made, Strategy):
-        raise StrategyError(f"a strategy is a name, a Strategy or its class; got {given!r}")
-    return made
+        why = str(error).replace(f"{kind.__name__}.__init__()", "it")
+        raise StrategyError(f"strategy {given!r}: {why}; {_takes(kind)}") from error
+
+
+def _from_text(given: str) -> Strategy:
+    from ._hints import called_here
+
+    name, mark, rest = given.partition("(")
+    if mark and name.strip() in STRATEGIES:
+        from ._text import read
+
+        return read(given)
+    name, mark, rest = given.partition("?")
+    if mark and name in STRATEGIES:
+        options = ", ".join(rest.split("&"))
+        raise StrategyError(f"strategy {given!r}: options are written as in a call: '{name}({options})'")
+    here = called_here(given.partition("(")[0])
+    if here is None:
+        resolve(STRATEGIES, given, "strategy", StrategyError)
+    raise StrategyError(
+        f"unknown strategy {given!r}; here it is called {here!r}. Known: {', '.join(sorted(STRATEGIES))}"
+    )
+
+
+def _takes(kind: type[Strategy]) -> str:
+    """Which options a strategy has, in words."""
+    import inspect
+
+    names = [str(item).partition(":")[0].partition("=")[0] for item in inspect.signature(kind).parameters.values()]
+    return f"its options: {', '.join(names)}" if names else "it has no options"
