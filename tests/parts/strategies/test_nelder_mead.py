@@ -17,6 +17,7 @@ from driving import (
     torture,
     twins_agree,
 )
+from test_several_workers import Crew
 
 from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Problem
@@ -87,8 +88,9 @@ def test_batches_of_build_step_and_shrink():
     strategy.start(cube(4), 0)
     build = strategy.ask(100)
     assert len(build) == 5
-    assert len(strategy.ask(100)) == 0
+    assert strategy.all_out
     strategy.tell(answer(strategy, build, bowl))
+    assert not strategy.all_out
     assert len(strategy.ask(100)) == 4
     strategy = NelderMead()
     strategy.start(cube(4), 0)
@@ -96,6 +98,76 @@ def test_batches_of_build_step_and_shrink():
     step = strategy.ask(100)
     strategy.tell(answer(strategy, step, lambda u: bowl(u) + 100))  # nothing gained: shrink
     assert strategy.phase == "shrink" and len(strategy.ask(100)) == 4
+
+
+def stepping(d=4, seed=0):
+    """A strategy whose first step is out: (itself, the step's rows)."""
+    strategy = NelderMead()
+    strategy.start(cube(d), seed)
+    strategy.tell(answer(strategy, strategy.ask(100), bowl))
+    return strategy, strategy.ask(100)
+
+
+def volume(simplex):
+    return abs(np.linalg.det(simplex[1:] - simplex[0]))
+
+
+def test_idle_workers_get_points_around_the_best_vertex_and_no_step_waits_for_them():
+    strategy, step = stepping()
+    assert strategy.all_out and len(step) == 4
+    beside = strategy.ask(6)
+    assert len(beside) == 6
+    width = np.abs(strategy.simplex[1:] - strategy.simplex[0]).max()
+    np.testing.assert_allclose(np.linalg.norm(beside.points - strategy.simplex[0], axis=1), 0.5 * width, rtol=1e-9)
+    twin, alone = stepping()
+    np.testing.assert_array_equal(alone.points, step.points)
+    for one, rows in ((strategy, step), (twin, alone)):
+        one.tell(answer(one, rows, bowl))
+    np.testing.assert_array_equal(strategy.trial, twin.trial)
+
+
+def test_a_row_from_beside_that_beats_all_leaves_the_simplex_wide():
+    strategy, step = stepping()
+    beside = strategy.ask(1)
+    before, worst = volume(strategy.simplex), strategy.simplex[-1].copy()
+    strategy.tell(answer(strategy, beside, lambda u: np.full(len(u), -1.0)))
+    strategy.tell(answer(strategy, step, lambda u: np.full(len(u), 0.5 * strategy.ranked[0])))
+    assert strategy.phase == "step"
+    assert strategy.ranked[0] == -1.0
+    np.testing.assert_array_equal(strategy.simplex[0], beside.points[0])
+    assert len(strategy.simplex) == 5 and not (strategy.simplex == worst).all(axis=1).any()
+    assert volume(strategy.simplex) > 0.05 * before
+
+
+def test_a_late_row_of_a_step_takes_the_place_of_what_the_step_accepted():
+    strategy, step = stepping()
+    reflected, expanded, rest = (step.tickets[rows] for rows in (slice(1), slice(1, 2), slice(2, None)))
+    level = 0.5 * (strategy.ranked[0] + strategy.ranked[-2])
+    rows = answer(strategy, step, lambda u: np.array([level, 0.5 * strategy.ranked[0], 9.0, 9.0]))
+    assert rows.tickets[0] == reflected[0] and rows.tickets[1] == expanded[0] and len(rest) == 2
+    strategy.tell(rows.rows(np.array([0])))  # decided: the reflection is accepted
+    assert (strategy.simplex == step.points[0]).all(axis=1).any()
+    second = strategy.ask(4)
+    strategy.tell(rows.rows(np.array([1, 2, 3])))
+    strategy.tell(answer(strategy, second, lambda u: np.full(len(u), level)))
+    assert not (strategy.simplex == step.points[0]).all(axis=1).any()
+    np.testing.assert_array_equal(strategy.simplex[0], step.points[1])
+    assert volume(strategy.simplex) > 0
+
+
+def test_several_workers_reach_the_bottom_sooner_than_one():
+    def when(workers):
+        ends = []
+        for seed in range(3):
+            strategy = NelderMead()
+            strategy.start(cube(4), seed)
+            one = Crew(strategy, cube(4), bowl, workers, 2000, seed)
+            while one.step() and one.found[-1] > 1e-6:
+                pass
+            ends.append(one.now if one.found[-1] <= 1e-6 else np.inf)
+        return np.median(ends)
+
+    assert when(8) < 0.6 * when(1)
 
 
 @pytest.mark.parametrize(("d", "limit", "bound"), [(2, 300, 1e-8), (8, 2500, 1e-6), (12, 6000, 1e-4)])
