@@ -9,6 +9,7 @@ A **Strategy** proposes points, an **Evaluator** runs them, a **Store** remember
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .core.batch import Answers, Proposals, Status
@@ -137,7 +138,12 @@ def __getattr__(name: str) -> Any:
 
         found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
         return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = ""
+    if not name.startswith("_"):
+        from .core.elsewhere import name_here
+
+        hint = f"; here it is {here}" if (here := name_here(name)) else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,9 @@ from thalweg.core.space import Space
 seeds = st.integers(0, 2**32)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*none of its options")  # random conditions compare with anything
+
+
 def through_json(labels):
     return msgspec.json.decode(msgspec.json.encode(labels))
 

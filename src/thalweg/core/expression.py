@@ -174,6 +174,18 @@ class Expression:
                 hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(allowed) or 'nothing'}"
                 raise ExpressionError(f"{what} {self.text!r} uses {name!r}, which is not known{hint}")
 
+    def compared(self) -> list[tuple[str, str]]:
+        """(name, text) of every comparison for equality, or `in`, of a name with a text that is written out."""
+        found = []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq, ast.In, ast.NotIn)):
+                sides = [node.left, *node.comparators]
+                sides += [item for side in sides if isinstance(side, (ast.List, ast.Tuple)) for item in side.elts]
+                names = [side.id for side in sides if isinstance(side, ast.Name)]
+                texts = [side.value for side in sides if isinstance(side, ast.Constant) and isinstance(side.value, str)]
+                found += [(name, text) for name in names[:1] for text in texts]
+        return found
+
     def _value(self, node: ast.expr, known: Mapping[str, Any]) -> Any:
         match node:
             case ast.Constant():

@@ -110,7 +110,8 @@ def _from_rows(rows: Sequence[Any]) -> tuple[dict[str, Parameter], str, type | N
 
 
 def _from_dataclass(kind: type) -> dict[str, Parameter]:
-    """Fields annotated with a parameter, or with bool, an Enum or a Literal; a field's default becomes its default."""
+    """Fields annotated with a parameter, or with bool, an Enum or a Literal; a field's default becomes its default.
+    Other fields are constants (with a default), or left to the dataclass (with a default_factory)."""
     try:
         hints = typing.get_type_hints(kind, include_extras=True)
     except NameError as error:
@@ -122,6 +123,8 @@ def _from_dataclass(kind: type) -> dict[str, Parameter]:
         if not item.init:
             continue
         parameter = _from_hint(hints[item.name])
+        if parameter is None and item.default_factory is not dataclasses.MISSING:
+            continue  # the dataclass makes it, anew for every object
         if parameter is None and isinstance(item.default, Parameter):
             parameter = item.default
         if parameter is None and item.default is not dataclasses.MISSING:

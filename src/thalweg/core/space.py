@@ -6,6 +6,7 @@ which of the P parameters a row uses (None: all). Inactive columns are 0.5-cells
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
@@ -51,7 +52,9 @@ class Space:
         self._pool: Floats | None = None
         self._plain = all(p.plain_float for p in self.parameters.values()) and not self._conditions
         self._check_defaults()
-        for condition in [require] if isinstance(require, str) or callable(require) else require:
+        several = isinstance(require, Iterable) and not isinstance(require, str) and not callable(require)
+        conditions: Iterable[Any] = require if several else [require]
+        for condition in conditions:
             self.require(condition)
 
     @classmethod
@@ -65,7 +68,10 @@ class Space:
         A string is an expression over parameter names; it does not apply to points where one of them is inactive. A
         function gets the parameters as the objective does and gives True where the point may be evaluated.
         """
-        self._requirements.append(feasibility.requirement(condition, self.names))
+        made = feasibility.requirement(condition, self.names)
+        if made.expression is not None:
+            self._doubt(made.expression, "require")
+        self._requirements.append(made)
         self._counted, self._pool = False, None
         return self
 
@@ -395,6 +401,7 @@ class Space:
                     condition.require_names(self.names, "the condition")
                 except ExpressionError as error:
                     raise SpaceError(f"parameter {name!r}: when: {error}") from None
+                self._doubt(condition, f"parameter {name!r}: when")
                 waiting[name] = condition
         ordered: list[tuple[int, Expression]] = []
         while waiting:
@@ -403,6 +410,15 @@ class Space:
                 raise SpaceError(f"the conditions of {sorted(waiting)} depend on each other in a circle")
             ordered += [(self.names.index(name), waiting.pop(name)) for name in ready]
         return ordered
+
+    def _doubt(self, condition: Expression, where: str) -> None:
+        """Warn of a text that is compared with a choice and is none of its options: mostly it is misspelt."""
+        for name, text in condition.compared():
+            parameter = self.parameters[name]
+            options = parameter.options if isinstance(parameter, Choice) else []
+            if options and text not in options and all(isinstance(item, str) for item in options):
+                told = f"{where}: {condition.text!r} compares {name!r} with {text!r}, which is none of its options"
+                warnings.warn(f"{told} ({', '.join(options[:12])})", stacklevel=4)
 
     def _try_conditions(self) -> None:
         """Conditions that cannot be computed are found when the space is made, not at the first point."""

@@ -48,6 +48,7 @@ class Target:
                     f"objective: expected a function or a Command, got {type(function).__name__} {function!r:.60}"
                 )
             self.wants_context, self.asynchronous = _takes_two(function), _is_async(function)
+            _check_call(function, problem, self.name, self.wants_context)
 
     @property
     def name(self) -> str:
@@ -138,6 +139,13 @@ def _number(raw: Any, name: str = "") -> float:
     what = f"{name} = " if name else ""
     if raw is None:
         raise ObjectiveError(f"the objective gave {what}None; a number is expected: is a return missing?")
+    if inspect.isawaitable(raw):
+        if inspect.iscoroutine(raw):
+            raw.close()  # or it would be said that it was never awaited
+        raise ObjectiveError(
+            f"the objective gave {what}something to await; write it as `async def` and await inside, or give the "
+            "coroutine function itself"
+        )
     numeric = hasattr(raw, "__float__") or hasattr(raw, "__index__")
     if isinstance(raw, (str, bytes, complex, np.complexfloating, Mapping)) or not numeric:
         raise ObjectiveError(
@@ -192,6 +200,34 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len(positional) >= 2 and (
         positional[1].default is inspect.Parameter.empty or positional[1].name == "context"
+    )
+
+
+def _check_call(function: Callable[..., Any], problem: Problem, name: str, context: bool) -> None:
+    """Raise ObjectiveError where a function cannot be called with one argument, or wants the parameters one by one."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = {n for n, item in signature.parameters.items() if item.kind in places and item.default is item.empty}
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    by_name = problem.space.kind == "dict" and required <= set(problem.space.names)
+    by_name = by_name and (bool(required) or any(item.kind in named for item in signature.parameters.values()))
+    try:
+        signature.bind(*([None] * (2 if context else 1)))
+    except TypeError as error:
+        wrong = str(error)
+    else:
+        if not by_name or len(required) < 2:
+            return
+        wrong = "it wants the parameters one by one"
+    given = {"dict": "a dict", "array": "an array", "object": "an object"}[problem.space.kind]
+    short = name if name.isidentifier() else "f"
+    hint = f"; write it for that, or give lambda params: {short}(**params)" if by_name else ""
+    raise ObjectiveError(
+        f"the objective {name}{signature} is called with one argument, {given} of all parameters (and a Context, where "
+        f"it takes two), but {wrong}{hint}"
     )
 
 

@@ -78,13 +78,34 @@ def reconcile(name: str, stored: dict[str, Any], made: dict[str, Any], seed: int
     names += ["confirm"] if confirm is not None else []
     different = [item for item in names if stored.get(item) != made.get(item)]
     if different:
-        what = "; ".join(
-            f"{item}: stored {stored.get(item)!r:.200}, given {made.get(item)!r:.200}" for item in different
+        what = "; ".join(_difference(item, stored.get(item), made.get(item)) for item in different)
+        change = (
+            f"; or change the stored one: load(store, {name!r}).change_space(space)" if "space" in different else ""
         )
         raise StoreMismatch(
-            f"study {name!r} is in the store already, with another {' and '.join(different)}. {what}. "
-            "Use another name=, or delete the stored study"
+            f"study {name!r} is in the store already, and differs in its {' and '.join(different)}: {what}. "
+            f"Use another name= or another store{change}"
         )
+
+
+def _difference(item: str, stored: Any, made: Any) -> str:
+    """What differs, in words; of a space only those parameters that do."""
+    if item != "space" or stored is None:
+        return f"{item}: stored {stored!r:.200}, given {made!r:.200}"
+    kept, given = dict(stored["parameters"]), dict(made["parameters"])
+    names = [name for name in {**kept, **given} if kept.get(name) != given.get(name)]
+    told = [f"{name!r}: stored {_shown(kept.get(name))}, given {_shown(given.get(name))}" for name in names[:6]]
+    for key in sorted({*stored, *made} - {"parameters"}):
+        if stored.get(key) != made.get(key):
+            told.append(f"{key}: stored {stored.get(key)!r:.200}, given {made.get(key)!r:.200}")
+    return "; ".join(told) or "the order of parameters"
+
+
+def _shown(spec: Any) -> str:
+    if spec is None:
+        return "nothing"
+    options = ", ".join(f"{key}={value!r:.80}" for key, value in spec.items() if key != "type")
+    return f"{spec.get('type')}({options})"
 
 
 def note_code(session: Session, name: str, target: Target) -> None:

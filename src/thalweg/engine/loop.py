@@ -315,7 +315,8 @@ class Loop:
         if "finite number" in first or "too large" in first or self.session.history.count(Status.DONE):
             return
         message = first.partition(": ")[2].partition("\n")[0]
-        self.flights.failure = ObjectiveError(f"{message}. The first evaluation is kept in the study")
+        stop = "" if message.endswith(("?", ".")) else "."
+        self.flights.failure = ObjectiveError(f"{message}{stop} The first evaluation is kept in the study")
         self.signal.draining, self.signal.reason = True, "the objective gives no value"
 
     def _time(self, outcomes: Outcomes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ..core.elsewhere import keyword_here
 from ..core.program import Program
 from .result import Result
 from .study import Objective, Study
@@ -20,6 +21,8 @@ def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if name not in _OF_STUDY | _OF_RUN:
             near = difflib.get_close_matches(name, _OF_STUDY | _OF_RUN, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(_OF_STUDY | _OF_RUN))}"
+            if here := keyword_here(name):
+                hint = f"here it is {here}"
             raise TypeError(f"unknown keyword {name!r}; {hint}")
     return (
         {name: item for name, item in keywords.items() if name in _OF_STUDY},

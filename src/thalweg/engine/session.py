@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import FOREIGN, Answers, Floats, Ints, Mask, Proposals, Status
-from ..core.errors import Displaced
+from ..core.errors import Displaced, OutOfOrder
 from ..core.evaluator import Outcomes
 from ..core.event import Event, Listener
 from ..core.problem import Problem
@@ -134,9 +134,19 @@ class Session:
         """Start the strategy (a resumed one is started by `resume`)."""
         if not self.started:
             self.start(self.stream, budget)
-        elif budget != self.strategy.budget:
+        self._must_own()
+        if budget != self.strategy.budget:
             self.log("budget", budget=budget)
             self.strategy.budget = budget
+
+    def _must_own(self) -> None:
+        """Raise OutOfOrder where another study has started this study's strategy object: it is at work there now."""
+        if self.strategy.problem is not self.problem:
+            kind = type(self.strategy).__name__
+            raise OutOfOrder(
+                f"another study has begun with this study's {kind} object since; make one for each, or give the name or "
+                f"the class (strategy={kind})"
+            )
 
     @property
     def stream(self) -> int:
@@ -414,6 +424,8 @@ class Session:
 
     def settle(self) -> None:
         """Let the strategy hear everything that it has been told."""
+        if self.unheard:
+            self._must_own()
         while self.unheard:
             self.strategy.tell(self.unheard.pop(0))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from numpy.random import default_rng
+
 from .chunk import Chunk
 from .limits import Limits
 from .session import Session
@@ -238,6 +240,8 @@ class Supply:
         """Why there is nothing to evaluate, in words."""
         session = self.session
         if session.exhausted:
+            if not session.space.size:
+                session.space.sample(1, default_rng(0))  # raises, and says which requirements cannot be met
             return f"space exhausted: all {session.space.size} points are evaluated"
         if session.strategy.done:
             return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from ..core.batch import Status
+from ..core.errors import ProblemError
 from ..core.event import Event, Listener
 from .text import clean, clip, count, number, seconds
 
@@ -285,7 +286,7 @@ def choose(progress: bool | str | None = None, stream: TextIO | None = None) -> 
         if _is_terminal(stream or sys.stderr):
             return Live(stream)
         return Plain(stream) if progress else silent
-    raise ValueError(f"progress: expected None, True, False, 'live', 'plain' or 'json', got {progress!r}")
+    raise ProblemError(f"progress: expected None, True, False, 'live', 'plain' or 'json', got {progress!r}")
 
 
 def _is_terminal(stream: Any) -> bool:

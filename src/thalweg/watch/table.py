@@ -88,7 +88,10 @@ def _nothing(data: RunData) -> str:
 
 
 def _facts(data: RunData) -> list[tuple[str, str]]:
-    rows = [("stopped", clean(data.stop_reason or "still running")), ("evaluations", _evaluations(data))]
+    rows = [
+        ("stopped", clean(data.stop_reason or "not by this process; this is how it stands")),
+        ("evaluations", _evaluations(data)),
+    ]
     if data.strategy:
         rows.append(("strategy", clip(data.searched_by().partition(";")[0], 120)))
     if data.spans is not None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from thalweg.apps.programs.command import Command
+from thalweg.apps.programs.job import TuningJob
 from thalweg.core.batch import Status
 from thalweg.core.choices import Choice
-from thalweg.core.errors import CommandError, ExpressionError
+from thalweg.core.errors import CommandError, ExpressionError, ThalwegError
 from thalweg.core.evaluator import Job, Outcomes
 from thalweg.core.parameter import Integer
 from thalweg.core.problem import Problem, objectives_of
@@ -259,3 +260,24 @@ def test_instances_that_look_like_options_are_paths(tmp_path: Path, monkeypatch:
 def test_lines_are_ready_to_paste(text: Path) -> None:
     command = Command(["echo", "a b", "{level}", "{out}.7z", "it's"], value="cpu")
     assert command.line({"level": 3}, "best") == "echo 'a b' 3 best.7z 'it'\"'\"'s'"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["echo", "5"], "parameter 'a' changes nothing: neither the command nor a metric mentions"),
+        (["echo {a} | cat"], "taken as the name of a program; give its words one by one"),
+        (["echo 5 | cat"], "taken as the name of a program; give its words one by one"),
+    ],
+)
+def test_a_job_that_cannot_be_meant(command, told):
+    settings = {"command": command, "params": {"a": "int[1,3]"}, "minimize": {"x": "last_number(stdout)"}}
+    with pytest.raises(ThalwegError, match=told):
+        TuningJob.of(settings)
+
+
+def test_a_parameter_may_matter_in_a_metric_or_a_condition_only():
+    settings = {"params": {"a": "int[1,3]", "b": "int[0,4] if a > 1"}, "minimize": {"x": "last_number(stdout)"}}
+    assert TuningJob.of({**settings, "command": ["echo", "{b}"]}).space.names == ("a", "b")
+    settings = {"params": {"a": "int[1,3]"}, "minimize": {"x": "last_number(stdout) * a"}}
+    assert TuningJob.of({**settings, "command": ["echo", "5"]}).space.names == ("a",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import shlex
 import shutil
 import statistics
@@ -104,6 +105,14 @@ class Command(Program):
     def objectives(self) -> dict[str, Literal["minimize", "maximize"]]:
         """{name: goal} of the declared objectives; empty for a single one given as `value`, which is minimised."""
         return {} if self._goals == {"value": "minimize"} else dict(self._goals)
+
+    @property
+    def mentioned(self) -> frozenset[str]:
+        """Every name that a command line or a metric uses."""
+        templates = (self.template, *self._extra.values())
+        used = [name for template in templates for name in template.names]
+        used += [name for metric in self.metrics for name in (*metric.names, *metric.placeholders)]
+        return frozenset(used)
 
     # --- before any work ------------------------------------------------------------------------------------------
 
@@ -354,8 +363,13 @@ def _combine(values: list[float], over: str) -> float:
 
 def _check_program(template: Template) -> None:
     name = template.elements[0]
-    if name not in template.literals:
+    if name not in template.literals and not re.search(r"\s", re.sub(r"\{[^{}]*\}", "", name)):
         return  # a placeholder decides; a program that is missing then fails its trial
+    if len(name.split()) > 1 and shutil.which(name) is None:
+        raise CommandError(
+            f"{template.role}: {name!r} is taken as the name of a program; give its words one by one (there is no "
+            "shell in between, so no pipes either)"
+        )
     if shutil.which(name) is None:
         there = Path(name).exists()
         hint = "it is not executable (chmod +x?)" if there else "is it installed, and is its folder in PATH?"

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...core.errors import CommandError, ProblemError, StoreError
 from ...core.event import Event
-from ...core.expression import parse_comparison
+from ...core.expression import Expression, parse_comparison
 from ...core.parameter import Parameter
 from ...core.space import Space
 from ...parts.strategies import make_strategy
@@ -78,6 +78,7 @@ class TuningJob:
         space = build_space(texts, between)
         command = _command(given)
         command.check(space.names)
+        _check_used(command, space)
         presets = {name: read_preset(space, point) for name, point in spec.presets_of(given.get("presets")).items()}
         max_evals, timeout_s = spec.budget_of(given.get("budget", BUDGET))
         job = cls(
@@ -218,6 +219,20 @@ def address_of(store: str) -> str:
             f"the store {store!r} is a folder; a file is expected, for instance {store.rstrip('/')}/thalweg.db"
         )
     return f"sqlite:///{store}"
+
+
+def _check_used(command: Command, space: Space) -> None:
+    """Raise ProblemError for a parameter that nothing depends on."""
+    used = set(command.mentioned)
+    conditions = [parameter.when for parameter in space.parameters.values() if parameter.when is not None]
+    for text in (*conditions, *space.spec()["require"]):
+        used |= set(Expression(text).names)
+    idle = [name for name, parameter in space.parameters.items() if name not in used and parameter.width]
+    if idle:
+        raise ProblemError(
+            f"parameter {idle[0]!r} changes nothing: neither the command nor a metric mentions {{{idle[0]}}}; write it "
+            "where its value belongs, or leave the parameter out"
+        )
 
 
 def _command(given: Mapping[str, Any]) -> Command:

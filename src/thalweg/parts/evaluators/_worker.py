@@ -52,6 +52,8 @@ def live(wire: Wire, journal_descriptor: int, payload_descriptor: int, superviso
     try:
         _settle_in(supervisor)
         code = _serve(wire, journal_descriptor, payload_descriptor, limits)
+    except ConnectionError:
+        pass  # the parent was killed: nobody is left to tell
     except BaseException:  # a fault of ours: the parent sees the end, people see the reason
         sys.excepthook(*sys.exc_info())
     finally:

@@ -1,0 +1,214 @@
+"""What newcomers do first, and the sentence that puts them right."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import pytest
+
+import thalweg as tw
+from thalweg.core.errors import OutOfOrder
+
+SPACE = {"x": (-5.0, 5.0), "y": (-5.0, 5.0)}
+
+
+def square(params):
+    return params["x"] ** 2
+
+
+# --- words of other packages ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("n_trials", "here it is max_evals"),
+        ("maxiter", "here it is max_evals"),
+        ("direction", r"here it is goal='maximize', or maximize\(...\)"),
+        ("n_jobs", "here it is workers"),
+        ("sampler", "here it is strategy"),
+        ("x0", "here it is initial"),
+        ("callback", "here it is listeners"),
+        ("max_eval", "did you mean max_evals"),
+        ("nonsense", "known: aggregate, cache"),
+    ],
+)
+def test_keywords_of_other_packages(word, told):
+    with pytest.raises(TypeError, match=told):
+        tw.minimize(square, SPACE, max_evals=2, **{word: 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("create_study", "here it is Study"),
+        ("Categorical", r"here it is Choice\(options\)"),
+        ("LogUniform", r"here it is Float\(low, high, log=True\)"),
+        ("fmin", "here it is minimize"),
+        ("nonsense", "has no attribute 'nonsense'$"),
+    ],
+)
+def test_names_of_other_packages(word, told):
+    with pytest.raises(AttributeError, match=told):
+        getattr(tw, word)
+    assert not hasattr(tw, "__wrapped__")
+
+
+# --- objectives that cannot be called ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "told"),
+    [
+        (lambda: 1.0, r"<lambda>\(\) is called with one argument, a dict of all parameters"),
+        (lambda a, b, c: 1.0, "but missing a required argument: 'c'"),
+        (lambda x, y: x + y, r"it wants the parameters one by one.*lambda params: f\(\*\*params\)"),
+        (lambda *, x, y: x + y, r"lambda params: f\(\*\*params\)"),
+        (lambda **params: params["x"], r"lambda params: f\(\*\*params\)"),
+    ],
+)
+def test_an_objective_that_cannot_be_called_is_refused_before_anything_runs(objective, told, tmp_path):
+    with pytest.raises(tw.ObjectiveError, match=told):
+        tw.minimize(objective, SPACE, max_evals=5, store=str(tmp_path / "none.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [lambda x: x["x"], lambda x, context: x["x"], lambda x, y=1: x["x"], lambda *all: all[0]["x"], dict.__len__],
+)
+def test_whatever_can_be_called_is_called(objective):
+    assert tw.minimize(objective, SPACE, max_evals=3, strategy="random", seed=0).success
+
+
+def test_a_coroutine_that_is_not_awaited():
+    async def later(params):
+        return params["x"]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(tw.ObjectiveError, match="something to await; write it as `async def`"):
+            tw.minimize(lambda params: later(params), SPACE, max_evals=3, seed=0)
+
+
+def test_a_question_ends_as_a_question():
+    with pytest.raises(tw.ObjectiveError, match=r"is a return missing\? The first evaluation is kept"):
+        tw.minimize(lambda params: None, SPACE, max_evals=3, seed=0)
+
+
+# --- spaces -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["kind == 'laso'", "'laso' != kind", "kind in ['ridge', 'laso']", {"kind": "laso"}, "flag and kind == 'laso'"],
+)
+def test_an_option_that_does_not_exist_is_warned_of(when):
+    with pytest.warns(UserWarning, match=r"compares 'kind' with 'laso', which is none of its options \(ridge, lasso\)"):
+        tw.Space({"kind": ["ridge", "lasso"], "flag": tw.Boolean(), "x": tw.Float(0, 1, when=when)})
+    with pytest.warns(UserWarning, match="require: "):
+        tw.Space({"kind": ["ridge", "lasso"]}, require="kind != 'laso'")
+
+
+def test_options_that_exist_are_not():
+    made = {"kind": ["ridge", "lasso"], "level": [1, 2], "x": tw.Float(0, 1, when="kind == 'lasso' or level == 3")}
+    assert tw.Space(made, require="kind in ['ridge', 'lasso'] or x < 0.5").conditional
+
+
+def test_a_space_without_a_point_is_an_error_also_where_it_is_finite():
+    with pytest.raises(tw.InfeasibleSpace, match="no point satisfies n > 5: all 4 combinations"):
+        tw.minimize(lambda params: 1.0, tw.Space({"n": (0, 3)}, require="n > 5"), max_evals=5)
+
+
+@pytest.mark.parametrize("given", [5, None])
+def test_a_requirement_that_is_none(given):
+    with pytest.raises(tw.SpaceError, match="require: expected an expression or a function"):
+        tw.Space({"n": (0, 3)}, require=given)
+
+
+@pytest.mark.parametrize("name", ["cmaes", "scipy:de", "portfolio", "lq_cmaes"])
+def test_nothing_that_varies(name):
+    with pytest.raises(tw.StrategyError, match="no parameter that varies"):
+        tw.minimize(lambda params: 1.0, {"x": 5}, strategy=name, max_evals=3)
+
+
+@dataclass
+class Config:
+    """With a field that is neither a parameter nor a constant."""
+
+    rate: Annotated[float, tw.Float(0, 1)]
+    layers: list[int] = field(default_factory=lambda: [8, 4])
+
+
+def test_fields_with_a_factory_are_left_to_the_dataclass():
+    seen = []
+
+    def objective(config):
+        seen.append(config.layers)
+        config.layers.append(1)
+        return config.rate
+
+    result = tw.minimize(objective, Config, max_evals=4, seed=0)
+    assert result.params.layers == [8, 4] and all(item == [8, 4, 1] for item in seen)
+    assert "layers" not in tw.Space(Config).parameters
+
+
+# --- studies ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_differs_from_the_stored_study_is_named(tmp_path):
+    address = str(tmp_path / "kept.db")
+    with tw.Study({"x": (-5.0, 5.0), "n": (1, 5), "k": ["a", "b"]}, store=address, name="s"):
+        pass
+    told = (
+        r"differs in its space: 'x': stored Float\(low=-5.0, high=5.0\), given Float\(low=0.0, high=1.0\); "
+        r"'n': stored Integer\(low=1, high=5\), given nothing; 'z': stored nothing, given .*"
+        r"load\(store, 's'\).change_space\(space\)$"
+    )
+    with pytest.raises(tw.StoreError, match=told):
+        tw.Study({"x": (0.0, 1.0), "k": ["a", "b"], "z": (1.0, 2.0)}, store=address, name="s")
+    with pytest.raises(tw.StoreError, match=r"differs in its objectives: .*or another store$"):
+        tw.Study({"x": (-5.0, 5.0), "n": (1, 5), "k": ["a", "b"]}, store=address, name="s", goal="maximize")
+    with tw.load(address, "s") as study:
+        assert "not by this process" in str(study.result)
+
+
+def test_one_strategy_object_in_two_studies_at_once():
+    strategy = tw.DE()
+    first, second = (tw.Study(SPACE, strategy=strategy, seed=seed) for seed in (0, 1))
+    trials = first.ask(4)
+    others = second.ask(4)
+    for call in (lambda: first.tell(trials, [1.0] * 4) or first.ask(1), lambda: first.ask(1)):
+        with pytest.raises(OutOfOrder, match="make one for each"):
+            call()
+    second.tell(others, [1.0] * 4)
+    assert len(second.trials) == 4
+    runs = [tw.minimize(square, SPACE, strategy=strategy, max_evals=20, seed=0).value for _ in range(2)]
+    assert runs[0] == runs[1]  # one after the other is as good as two objects
+
+
+@pytest.mark.chaos
+def test_a_killed_parent_leaves_no_words_and_no_workers(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\nimport thalweg as tw\n\n\ndef slow(params):\n    time.sleep(0.2)\n    return params['x']\n\n\n"
+        "if __name__ == '__main__':\n    print('begun', flush=True)\n"
+        "    tw.minimize(slow, {'x': (0.0, 1.0)}, max_evals=1000, workers=2, progress='plain')\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "slow.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout.readline() == "begun\n"
+    time.sleep(1.5)
+    run.send_signal(signal.SIGKILL)
+    _, told = run.communicate(timeout=30)  # the pipes are closed when the last worker has ended
+    assert "Traceback" not in told and "BrokenPipe" not in told
