@@ -6,9 +6,15 @@ optimization calculations, LNM 630 (1978) 144-157, doi:10.1007/BFb0067703 (the d
 without constraints.
 
 - An iteration is d differences, which may be one batch, and one point where the quadratic of gradient and Hessian is
-  lowest in the box; where that brings too little, nearer ones along the line to it.
-- The first Hessian is small beside the gradient: what is too small is corrected by the first steps, what is too great
-  only by many (with its usual scale, eq. 6.20, ellipsoids of condition 1e6 were not solved in 100 d evaluations).
+  lowest in the box; where that brings too little, nearer ones along the line to it. The first goes straight down the
+  gradient, to the box's first face.
+- The first Hessian is very small beside the gradient: what is too small is corrected by the first steps, what is too
+  great only by many. At 3e-5 of it ellipsoids of condition 1e6 take half the evaluations that they took at 1e-2;
+  a Hessian interpolated from known points was worse than none.
+- Differences are as wide as errors of rounding and of curvature are level (P. E. Gill, W. Murray, M. A. Saunders,
+  M. H. Wright: Computing forward-difference intervals for numerical optimization, SIAM J. Sci. Stat. Comput. 4 (1983)
+  310-321, doi:10.1137/0904025), and what the Hessian says of the second is subtracted.
+- Where they bring nothing more, differences to both sides are taken, and then wide ones, which see over steps.
 - Discrete columns: a difference is at least a cell. Failed points, and ones that violate a constraint, are no gain on a
   line and say nothing about a slope.
 - Where nothing is gained any more, a new run begins: near the best point and far from all earlier ones in turn, so that
@@ -28,9 +34,11 @@ from ...numerics.blas import one_thread
 from ...numerics.quadratic_model import Model, sides, trust_step
 from ._phases import Phased
 
-_DIFFERENCE = 1.5e-9  # of the box; 0.1 sqrt(machine precision). Shares of the last step were worse by 5 to 10 %
-_FLAT = 1e-2  # the first Hessian, in shares of the gradient: 1e-1 and 1e-3 did as well
-_SUFFICIENT = 1e-4  # of the decrease that the slope promises (Nocedal & Wright, eq. 3.4)
+_DIFFERENCE = (1e-11, 1.5e-8)  # of the box: the least and the greatest (the root of the machine precision)
+_WIDE = 0.05  # of the box: 1e-5 and 1e-3 brought nothing, 1e-2 to 1e-1 did
+_EPSILON = float(np.finfo(np.float64).eps)
+_FLAT = 3e-5  # the first Hessian, in shares of the gradient: 1e-5 to 1e-4 do as well
+_SUFFICIENT = 0.1  # of the decrease that the slope promises (Nocedal & Wright, eq. 3.4); 1e-4 was slightly worse
 _CUTS = (0.1, 0.5)  # the next point on a line, in shares of the way to the one before
 _TRIES = 12  # points on a line
 _SHORTEST = 1e-10  # of the box: a shorter step is none
@@ -66,6 +74,7 @@ class QuasiNewton(Phased):
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
         self.tries = self.iterations = 0
+        self.care = 0  # differences are forward ones (0), to both sides (1), or that and wide (2)
 
     @property
     def stride(self) -> int:
@@ -122,7 +131,7 @@ class QuasiNewton(Phased):
     def _begin_run(self, start: Floats, height: float) -> None:
         """A run at a point of known height, or (inf) at one to be evaluated first."""
         self._started(start)
-        self.iterations = 0
+        self.iterations = self.care = 0
         self.point, self.height = start.copy(), height
         if height < INFEASIBLE:
             self._differences()
@@ -130,23 +139,50 @@ class QuasiNewton(Phased):
             self._enter("start", start[None])
 
     def _differences(self) -> None:
-        """One step along each column, inwards where there is no room; from a better foreign point if there is one."""
+        """Steps along each column, inwards where there is no room; from a better foreign point if there is one."""
         if self.guest < self.height:
             self.point, self.height = self.guest_point.copy(), self.guest
             self.moved = np.zeros(len(self.columns))
         self.guest = math.inf
-        trial = np.repeat(self.point[None], len(self.columns), axis=0)
-        steps = sides(self.point[self.columns], np.maximum(_DIFFERENCE, np.minimum(self.cells, 0.5)))
-        trial[np.arange(len(steps)), self.columns] += steps
+        d = len(self.columns)
+        steps = sides(self.point[self.columns], np.maximum(self._widths(), np.minimum(self.cells, 0.5)))
+        trial = np.repeat(self.point[None], 2 * d if self.care else d, axis=0)
+        trial[np.arange(d), self.columns] += steps
+        if self.care:
+            trial[np.arange(d, 2 * d), self.columns] -= steps
         self._enter("slope", np.clip(trial, 0.0, 1.0))
 
-    def _slope(self) -> None:
-        """The gradient (Nocedal & Wright, eq. 8.1), what it says of the Hessian, and a line to try."""
+    def _widths(self) -> Floats:
+        """(d,) of the differences, in shares of the box (Gill et al. 1983, eq. 7)."""
         d = len(self.columns)
-        steps = self.trial[np.arange(d), self.columns] - self.point[self.columns]
-        usable = (self.found < INFEASIBLE) & (steps != 0)
+        if self.care == 2:
+            return np.full(d, _WIDE)
+        if not self.iterations:
+            return np.full(d, _DIFFERENCE[1])
+        curves = np.maximum(np.diagonal(self.hessian), 1e-300)
+        return np.asarray(np.clip(2.0 * np.sqrt(_EPSILON * abs(self.height) / curves), *_DIFFERENCE))
+
+    def _gradient(self) -> Floats:
+        """(d,) from the differences (Nocedal & Wright, eq. 8.1 and 8.7); 0 along columns that say nothing."""
+        d = len(self.columns)
+        here, ahead = self.point[self.columns], self.found[:d]
+        steps = self.trial[np.arange(d), self.columns] - here
+        usable = (ahead < INFEASIBLE) & (steps != 0)
         gradient = np.zeros(d)
-        gradient[usable] = (self.found[usable] - self.height) / steps[usable]
+        gradient[usable] = (ahead[usable] - self.height) / steps[usable]
+        if self.care:
+            behind = self.found[d:]
+            widths = steps - (self.trial[np.arange(d, 2 * d), self.columns] - here)
+            both = usable & (behind < INFEASIBLE) & (np.abs(widths) > np.abs(steps))
+            gradient[both] = (ahead[both] - behind[both]) / widths[both]
+        elif self.iterations:
+            gradient[usable] -= 0.5 * (steps * np.diagonal(self.hessian))[usable]
+        return gradient
+
+    def _slope(self) -> None:
+        """The gradient, what it says of the Hessian, and a line to try."""
+        d = len(self.columns)
+        gradient = self._gradient()
         self.gradient = np.clip(gradient, -1e100, 1e100)  # whatever follows does not overflow
         self.iterations += 1
         size = float(np.linalg.norm(self.gradient))
@@ -156,12 +192,15 @@ class QuasiNewton(Phased):
             self.hessian = updated(self.hessian, self.moved, self.gradient - self.before)
         low, high = -self.point[self.columns], 1.0 - self.point[self.columns]
         model = Model(self.gradient, self.hessian)
-        self.step = trust_step(model, low, high, 2.0 * math.sqrt(d))  # further than the box: its faces are the limits
+        if self.iterations == 1:
+            self.step = downhill(self.gradient, low, high)
+        else:
+            self.step = trust_step(model, low, high, 2.0 * math.sqrt(d))  # beyond the box: its faces are the limits
         self.slope = float(self.gradient @ self.step)
         self.promised = -float(model(self.step[None])[0])
         hopeless = self.runs > 1 and self.iterations > 2 and self.height - _HOPE * self.promised > self.best
         if not self.slope < 0 or float(np.abs(self.step).max(initial=0.0)) < _SHORTEST or hopeless:
-            self._restart()
+            self._stalled(hopeless)
             return
         self.share, self.tries = 1.0, 0
         self._try()
@@ -189,9 +228,20 @@ class QuasiNewton(Phased):
             cut = min(max(-0.5 * self.share * self.slope / bend, _CUTS[0]), _CUTS[1]) if bend > 0 else cut
         self.share *= cut
         if self.tries >= _TRIES or self.share * float(np.abs(self.step).max()) < _SHORTEST:
-            self._restart()
+            self._stalled()
         else:
             self._try()
+
+    def _stalled(self, hopeless: bool = False) -> None:
+        """Better differences, as long as there are any and the run has hope; otherwise a new run."""
+        if hopeless or self.care == 2:
+            self._restart()
+            return
+        self.care += 1
+        if self.care == 2:
+            self.iterations = 0  # what fine differences have said is not true of wide ones
+        self.moved = np.zeros(len(self.columns))
+        self._differences()
 
     def _restart(self) -> None:
         """A new run, near the best point or far from all earlier ones, whichever had less; or the end."""
@@ -201,6 +251,17 @@ class QuasiNewton(Phased):
         self.moved = np.zeros(len(self.columns))
         self.kind = int(self.spent[1] < self.spent[0] and self.best < INFEASIBLE)
         self._begin_run(self._near()[0] if self.kind else self._far(), math.inf)
+
+
+def downhill(gradient: Floats, low: Floats, high: Floats) -> Floats:
+    """(d,) straight down a gradient (d,) to the first face of low <= step <= high (low <= 0 <= high) that is not at 0
+    already; columns which are at theirs stay there.
+    """
+    down = np.where(((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0)), 0.0, -gradient)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limits = np.where(down > 0, high / down, np.where(down < 0, low / down, math.inf))
+    share = float(limits.min(initial=math.inf))
+    return np.clip(share * down, low, high) if math.isfinite(share) else np.zeros(len(gradient))
 
 
 def updated(hessian: Floats, step: Floats, change: Floats) -> Floats:
