@@ -13,6 +13,7 @@ from thalweg.core.problem import Problem, objectives_of
 from thalweg.numerics.dominance import front
 from thalweg.numerics.hypervolume import hypervolume
 from thalweg.numerics.hypervolume_improvement import improvement, log_expected_improvement
+from thalweg.parts.strategies._front_breeding import ELSEWHERE, FRONT, MODELS, WILD, Turns
 from thalweg.parts.strategies._front_fits import informative_rows
 from thalweg.parts.strategies._front_model import FrontModel, Scale, boxes_of, floor_of
 from thalweg.parts.strategies.nsga2 import NSGA2
@@ -144,30 +145,53 @@ def test_foreign_points_stand_for_the_design():
     spare = np.random.default_rng(0).random((40, 3))
     strategy.tell(foreign(spare, bowls(spare)))
     before = volume(bowls(spare), [1.0, 1.0])
-    _, found = run(strategy, strategy.problem, bowls, 3, batch=1, start=False)
+    _, found = run(strategy, strategy.problem, bowls, 5, batch=1, start=False)
     assert volume(np.concatenate([bowls(spare), found]), [1.0, 1.0]) > 1.03 * before
-
-
-def test_what_gains_more_comes_oftener():
-    strategy = ParetoBayesian()
-    strategy.start(several(cube(2).space), 0, 400)
-    run(strategy, strategy.problem, bowls, 30, batch=1, start=False)
-    strategy.gains = np.array([0.0, 1.0])
-    assert np.mean([strategy._breeds() for _ in range(400)]) == pytest.approx(0.9, abs=0.06)
-    strategy.gains = np.array([1.0, 0.0])
-    assert np.mean([strategy._breeds() for _ in range(400)]) == pytest.approx(0.3, abs=0.07)
 
 
 def test_gains_are_judged_by_the_source_of_a_proposal():
     strategy = ParetoBayesian()
     strategy.start(several(cube(2).space), 0, 400)
     run(strategy, strategy.problem, bowls, 30, batch=1, start=False)
-    strategy.gains = np.zeros(2)
-    strategy.bred = np.array([strategy.next_ticket])
-    strategy.gains[:] = 0.0
-    strategy._judge(Answers(strategy.bred, np.full((1, 2), 0.4), np.array([[-0.1, -0.1]]), np.array([2], np.int8)))
-    assert strategy.gains[1] > 0
-    assert strategy.gains[0] == 0
+    strategy.turns = Turns(np.zeros(3))
+    strategy.turns.sent(strategy.next_ticket, 1, WILD)
+    ticket = np.array([strategy.next_ticket])
+    strategy._judge(Answers(ticket, np.full((1, 2), 0.4), np.array([[-0.1, -0.1]]), np.array([2], np.int8)))
+    assert strategy.turns.gains[WILD] > 0
+    assert strategy.turns.gains[[MODELS, FRONT]].tolist() == [0, 0]
+
+
+def test_the_wild_herd_descends_from_no_model():
+    strategy = ParetoBayesian()
+    strategy.start(several(cube(2).space), 0, 400)
+    kinds = []
+    for _ in range(70):
+        proposals = strategy.ask(1)
+        kinds += strategy.turns.sources_of(proposals.tickets).tolist()
+        strategy.tell(answer(strategy, proposals, bowls))
+    kinds = np.array(kinds)
+    design = len(strategy.design)
+    assert (kinds[:design] == ELSEWHERE).all()
+    assert (kinds[design:20] == MODELS).all()  # before ten evaluations per parameter nothing is bred
+    counts = np.bincount(kinds[20:], minlength=3)
+    assert counts.min() >= 4
+    assert np.isin(kinds[strategy.wild.rows], (ELSEWHERE, WILD)).all()
+    assert (kinds[strategy.herd.rows] == MODELS).sum() > 10
+    assert len(strategy.turns.tickets) == 0  # nothing is out
+
+
+def four_pieces(u):
+    """DTLZ7 with two parameters of position, two of distance: disconnected pieces of the front."""
+    g = 2 + 4.5 * u[:, 2:].sum(axis=1)
+    waves = u[:, :2] / g[:, None] * (1 + np.sin(3 * np.pi * u[:, :2]))
+    return np.column_stack([u[:, :2], g * (3 - waves.sum(axis=1))])
+
+
+def test_pieces_that_no_model_sees_are_found():
+    """Without far steps and the wild herd one or two of four pieces, with each of four seeds."""
+    points, _ = run(ParetoBayesian(), several(cube(4).space, 3), four_pieces, 120, batch=1)
+    pieces = points[points[:, 2:].mean(axis=1) < 0.02][:, :2] > 0.5
+    assert len(np.unique(pieces, axis=0)) == 4
 
 
 def test_a_reference_keeps_to_what_is_worth_something():
@@ -250,7 +274,7 @@ def test_parents_on_a_plateau_are_not_all_the_same():
     problem = several(cube(2).space)
     strategy.start(problem, 0, 100)
     run(strategy, problem, stairs, 50, batch=1, start=False)
-    bred = strategy.values[strategy.parents]
+    bred = strategy.values[strategy.herd.rows]
     assert len(np.unique(bred, axis=0)) == len(bred) > 3
 
 

@@ -4,7 +4,7 @@ objectives are rough along their columns (see `thalweg.numerics.rough_process`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,13 +66,18 @@ class Models:
         """A posterior for every objective: shares (n, m) at features x (n, F); total: points known.
 
         How much of the values is noise is learnt, of exact ones too: what is too rough for a model should not bend it.
+        Of points that are equal in all objectives one is learnt from: a plateau's many would say that nothing is rough,
+        and that little varies.
         """
         models: list[Model] = []
+        alone = np.sort(np.unique(shares, axis=0, return_index=True)[1])
         look = np.arange(len(x)) if len(x) <= _LOOK else np.sort(rng.choice(len(x), _LOOK, replace=False))
         for j in range(len(self.theta)):
             y = np.ascontiguousarray(shares[:, j])
             fitted = Fitted(self.theta[j], int(self.counts[j]))
-            smooth = fitted.update(x, y, groups, total, True)
+            smooth = fitted.update(x[alone], y[alone], groups, total, True)
+            if len(alone) < len(x):
+                smooth = replace(Posterior.of(x, y, groups, fitted.theta), scale=smooth.scale)
             self.theta[j], self.counts[j] = fitted.theta, fitted.count
             found = np.isfinite(self.rough[j, 0])
             if self.columns and total >= max(

@@ -21,6 +21,7 @@ from ...numerics.hypervolume_improvement import (
     thinned,
 )
 from ._front_fits import Model
+from ._front_plateaus import Plateaus
 
 MARGIN = 0.1  # of the front's range, from the nadir to the reference point
 _KNEE = 1.0  # the range's share in which values above the reference grow by a factor e, or nearly
@@ -65,6 +66,7 @@ class FrontModel:
     kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; floor: (m,) below which there is
     nothing, -inf where that is not known; squeezed shares.  own: (m,) variances of what belongs to each point alone:
     exact values that are rougher than any model are drawn anew at every new point, and some of the draws are gains.
+    plateaus: where values are the same as known ones.
     """
 
     values: list[Model]
@@ -73,6 +75,7 @@ class FrontModel:
     reference: Floats
     floor: Floats | None = None
     own: Floats | float = 0.0
+    plateaus: Plateaus | None = None
     boxes: Boxes | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -86,6 +89,8 @@ class FrontModel:
             found = [model.predict(x) for model in self.values]
             mean, variance = (np.stack([item[k] for item in found], axis=1) for k in (0, 1))
             total = log_expected_improvement(mean, np.sqrt(variance + self.own), self.boxes)
+        if self.plateaus is not None:
+            total = total + self.plateaus.log_chance(x)
         if self.risk is not None:
             risk, doubt = self.risk.predict(x)
             total = total + log_chance(-risk / np.sqrt(doubt))[0]
@@ -101,6 +106,9 @@ class FrontModel:
             total, to_mean, to_sd = log_expected_improvement_with_gradients(mean, sd, self.boxes)
             for j, (_, _, d_mean, d_variance) in enumerate(found):
                 slope += to_mean[:, j, None] * d_mean + (0.5 * to_sd[:, j] / sd[:, j])[:, None] * d_variance
+        if self.plateaus is not None:
+            chance, by_chance = self.plateaus.log_chance_with_gradients(x)
+            total, slope = total + chance, slope + by_chance
         if self.risk is not None:
             risk, doubt, d_mean, d_variance = self.risk.predict_with_gradients(x)
             width = np.sqrt(doubt)
@@ -118,7 +126,7 @@ class FrontModel:
         means = np.stack([model.predict(x)[0] for model in self.values], axis=1)
         kept = np.concatenate([self.kept, means if self.floor is None else np.maximum(means, self.floor)])
         kept = kept[front(kept)]
-        return FrontModel(self._with(x, means), self.risk, kept, self.reference, self.floor, self.own)
+        return replace(self, values=self._with(x, means), kept=kept, boxes=None)
 
     def shun(self, x: Floats) -> FrontModel:
         """As if middling values had been observed at features x (k, F), where evaluations failed."""
