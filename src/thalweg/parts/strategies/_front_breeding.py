@@ -103,7 +103,7 @@ def far_steps(points: Floats, space: Space, rng: np.random.Generator) -> Floats:
     """
     n, d = points.shape
     chances = 1.0 / np.arange(1, d + 1)
-    count = rng.choice(d, size=n, p=chances / chances.sum()) + 1
+    count = 1 + rng.choice(np.arange(d), size=n, p=chances / chances.sum())
     place = rng.permuted(np.broadcast_to(np.arange(d), (n, d)), axis=1)
     changed: Mask = place < count[:, None]
     return np.where(changed, space.sample(n, rng), points)
