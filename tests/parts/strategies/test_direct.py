@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from driving import ALL_SPACES, answer, bowl, cube, finite, mixed, rosenbrock, run, torture, twins_agree
 from scipy import optimize
+from test_several_workers import Crew
 
 from thalweg.core.batch import Status
 from thalweg.core.choices import Choice
@@ -230,3 +231,50 @@ def test_everything_fails():
 def test_epsilon_must_make_sense():
     with pytest.raises(StrategyError, match="epsilon"):
         DirectL(epsilon=-1.0)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_while_an_iteration_is_out_the_next_best_boxes_begin_one_by_one(kind):
+    strategy = kind()
+    strategy.start(cube(2), 0)
+    while strategy.count < 40:
+        strategy.tell(answer(strategy, strategy.ask(100), branin))
+    out = strategy.ask(100)
+    assert strategy.all_out and strategy.speculates and len(strategy.divisions) == 1
+    begun = strategy.divisions[0].boxes
+    more = strategy.ask(100)
+    assert 0 < len(more) <= 4 and len(strategy.divisions) == 2
+    (box,) = strategy.divisions[1].boxes
+    assert box not in begun
+    count = strategy.count
+    strategy.tell(answer(strategy, more, branin))
+    strategy.ask(100)  # that box is done, the iteration is not
+    assert strategy.count == count + len(more)
+    assert strategy.divisions[0].boxes == begun
+    strategy.tell(answer(strategy, out, branin))
+    strategy.ask(100)
+    assert strategy.count == count + len(more) + len(out)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("values", [branin, lambda u: np.where(u[:, 0] > 0.7, np.nan, branin(u))])
+def test_whatever_the_order_of_answers_the_boxes_fill_the_cube(kind, values):
+    strategy = kind()
+    strategy.start(cube(2), 0)
+    one = Crew(strategy, cube(2), values, 7, 400).run()
+    assert len(np.unique(one.points, axis=0)) == 400
+    volumes = [np.prod([3.0**-depth for depth in row]) for row in strategy._depths]
+    assert sum(volumes) == pytest.approx(1.0)
+    on_heaps = [box for heap in strategy._heaps.values() for _, box in heap]
+    divided = [box for work in strategy.divisions for box in work.boxes]
+    assert sorted(on_heaps + divided) == list(range(strategy.count))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_boxes_beside_an_iteration_are_not_only_the_smallest(kind):
+    strategy = kind()
+    strategy.start(cube(3), 0)
+    Crew(strategy, cube(3), rosenbrock, 8, 600).run()
+    depths = np.array([min(row) for row in strategy._depths])
+    assert depths.min() >= 1  # the largest have gone, too
+    assert depths.max() >= 5

@@ -16,6 +16,9 @@ points are arrays.
 - Requirements: a centre that misses one is not evaluated but counts as failed: the search closes in from outside.
 - Failed points get the smallest value among their parent and siblings, a little raised (Gablonsky's thesis, NC State
   2001, does so with a larger neighbourhood); points that violate a measured constraint lie above all that do not.
+- Rows wanted while an iteration is out: boxes are begun and finished one by one. With 8 workers the area under the
+  curve over time is 5 to 10 % larger than when all wait (DIRECT-L: from 3 % smaller to 6 % larger); the next iteration
+  as a whole did worse than waiting. Where conditions or random keys give points twice, workers wait.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ import heapq
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from ...core.batch import INFEASIBLE, Answers, Floats, Ints
 from ...core.errors import StrategyError
 from ...core.parameter import KEY, ORDERED, UNORDERED
 from ...core.strategy import Strategy
+from ._boxes import Division, lower_hull, thirds
 from ._operators import cell_centres
 
 DEEPEST = 33
@@ -44,30 +47,6 @@ _TWINS = 4  # further boxes of one size and value that are divided while nothing
 _SIDES = [3.0**-depth if depth < DEEPEST else 0.0 for depth in range(128)]
 _SQUARES = [side * side for side in _SIDES]
 _OWN, _NONE, _INFEASIBLE = -1, -2, -3
-
-
-@dataclass(slots=True, eq=False)
-class _Division:
-    """The boxes being divided and the 2k places of their children: below and above for each side that is divided."""
-
-    boxes: list[int] = field(default_factory=list)
-    sides: list[list[int]] = field(default_factory=list)
-    """The columns along which each box is divided."""
-    points: Floats = field(default_factory=lambda: np.empty((0, 0)))
-    """(2k, D)"""
-    merits: Floats = field(default_factory=lambda: np.empty(0))
-    """(2k,)"""
-    thirds: list[tuple[int, int] | None] = field(default_factory=list)
-    """First and last cell of each child on the side that is divided, where that is discrete."""
-    twins: Ints | None = None
-    """(2k,) place of the same point in this batch, or _OWN value, _NONE (no such child), _INFEASIBLE; None: all own."""
-    asked: Ints | None = None
-    """(a,) places to evaluate; None: all."""
-    size: int = 0
-    first: int = 0
-    """Ticket of the first place to evaluate."""
-    given: int = 0
-    heard: int = 0
 
 
 class _Dividing(Strategy):
@@ -110,13 +89,28 @@ class _Dividing(Strategy):
         self.least, self.worst, self.floor = math.inf, -math.inf, math.inf
         self.violated = False
         self.ended = ""
+        self.turn = -1  # of the boxes beside an iteration
         root = np.array([[0.5 if table is None else table[(len(table) - 1) // 2] for table in tables]])
-        self.division = self._screened(_Division(points=root, merits=np.empty(1)), barren=_PATIENCE)
+        self.divisions = [self._screened(Division(points=root, merits=np.empty(1)), barren=_PATIENCE)]
 
     @property
     def stride(self) -> int:
         """Children that are left in this iteration."""
-        return max(self.division.size - self.division.given, 1)
+        return max(sum(work.size - work.given for work in self.divisions), 1)
+
+    @property
+    def all_out(self) -> bool:
+        """All children were given, and not all of them are told."""
+        return self._given and not all(work.complete for work in self.divisions)
+
+    @property
+    def _given(self) -> bool:
+        return all(work.given == work.size for work in self.divisions)
+
+    @property
+    def speculates(self) -> bool:
+        """The iteration is out, and the next boxes are begun for who asks for more."""
+        return self.all_out and not self._remembers
 
     @property
     def done(self) -> bool:
@@ -131,50 +125,53 @@ class _Dividing(Strategy):
     # --- ask ------------------------------------------------------------------------------------------------------
 
     def propose(self, n: int) -> Floats:
-        """Children of the iteration's boxes; none while some of them are not told."""
-        work = self.division
-        if work.given == work.size:
-            if work.heard < work.size:
-                return work.points[:0]
-            work = self._advance()
+        """Children of the iteration's boxes; while some of them are not told, of the next best boxes one by one."""
+        if self._given and not (self._remembers and self.all_out):
+            self._advance()
+        work = next((work for work in self.divisions if work.given < work.size), None)
+        if work is None:
+            return np.empty((0, self.dimension))
         start = work.given
         if start == 0:
             work.first = self.next_ticket
         work.given = min(start + n, work.size)
         return work.points[start : work.given] if work.asked is None else work.points[work.asked[start : work.given]]
 
-    def _advance(self) -> _Division:
-        """Finish the iteration and begin new ones until there is something to evaluate."""
+    def _advance(self) -> None:
+        """Finish what is known and begin new divisions until there is something to evaluate."""
         barren = known = 0
         while known < _BARREN and barren < _BARREN // 10:
-            self._finish()
+            for work in [work for work in self.divisions if work.complete]:
+                self._finish(work)
+                self.divisions.remove(work)
             boxes = self._choose(barren > 1)
             if not boxes:
-                self.ended = "every box is a single cell: nothing is left to evaluate"
-                self.division = _Division(points=np.empty((0, self.dimension)))
-                break
-            self.division = self._divide(boxes, barren)
-            if self.division.size:
-                break
-            barren, known = barren + 1, known + len(self.division.points)
-        else:
-            self.ended = f"{known} boxes in a row gave no new point"
-        return self.division
+                if not self.divisions:
+                    self.ended = "every box is a single cell: nothing is left to evaluate"
+                return
+            if self.divisions:  # some of it is not told
+                boxes = [self._next(boxes)]
+            work = self._divide(boxes, barren)
+            self.divisions.append(work)
+            if work.size:
+                return
+            barren, known = barren + 1, known + len(work.points)
+        self.ended = f"{known} boxes in a row gave no new point"
+
+    def _next(self, boxes: list[int]) -> int:
+        """One of the potentially optimal boxes, beside an iteration that is out; the others go back on their heaps.
+
+        By turns the smallest, near the best value known, and each of them, which go round.
+        """
+        self.turn += 1
+        box = boxes[-1 - (self.turn // 2 % len(boxes) if self.turn % 2 else 0)]
+        self._push(other for other in boxes if other != box)
+        return box
 
     def _choose(self, barren: bool = False) -> list[int]:
         """The potentially optimal boxes, taken off their heaps (Jones 1993, definition 3.1); more when `barren`."""
         heaps = self._heaps
-        hull: list[tuple[float, float]] = []  # (size, smallest value), from the largest size on
-        for size in sorted(heaps, reverse=True):
-            value = heaps[size][0][0]
-            if hull and value >= hull[-1][1]:
-                continue  # a larger box promises as much
-            while len(hull) >= 2:
-                (size_a, value_a), (size_b, value_b) = hull[-2:]
-                if (value_a - value_b) * (size_b - size) >= (value_b - value) * (size_a - size_b):
-                    break
-                hull.pop()
-            hull.append((size, value))
+        hull = lower_hull(heaps)
         boxes: list[int] = []
         goal = self.floor - self.epsilon * abs(self.floor)
         for i, (size, value) in enumerate(hull):
@@ -192,7 +189,7 @@ class _Dividing(Strategy):
                 del heaps[size]
         return boxes
 
-    def _divide(self, boxes: list[int], barren: int) -> _Division:
+    def _divide(self, boxes: list[int], barren: int) -> Division:
         """The children of `boxes` along their longest sides."""
         d = self.dimension
         parents: list[int] = []
@@ -213,14 +210,14 @@ class _Dividing(Strategy):
                 start += 2 * d
         points = self.centres[parents]
         points.reshape(-1)[own] += shifts
-        work = _Division(boxes, sides, points, np.empty(len(points)), size=len(points))
+        work = Division(boxes, sides, points, np.empty(len(points)), size=len(points))
         if self._tables:
             self._divide_cells(work)
         if self._remembers or self.problem.space.constrained or work.twins is not None:
             return self._screened(work, barren)
         return work
 
-    def _divide_cells(self, work: _Division) -> None:
+    def _divide_cells(self, work: Division) -> None:
         """Discrete sides: cells first..last become about three ranges, the middle one keeps the centre's cell."""
         place = 0
         missing: list[int] = []
@@ -231,7 +228,7 @@ class _Dividing(Strategy):
                     work.thirds += (None, None)
                 else:
                     first, last = self._ranges[box][2 * j : 2 * j + 2]
-                    ends = _thirds(first, last, int(table.searchsorted(self.centres[box, j])))
+                    ends = thirds(first, last, int(table.searchsorted(self.centres[box, j])))
                     work.thirds += ends
                     for i, (start, stop) in enumerate(ends, place):
                         if start > stop:
@@ -243,7 +240,7 @@ class _Dividing(Strategy):
             work.twins = np.full(len(work.points), _OWN)
             work.twins[missing] = _NONE
 
-    def _screened(self, work: _Division, barren: int) -> _Division:
+    def _screened(self, work: Division, barren: int) -> Division:
         """Decide which places are evaluated: not missing ones, not infeasible ones, not points that are known."""
         space = self.problem.space
         if self._remembers or space.constrained:
@@ -260,7 +257,7 @@ class _Dividing(Strategy):
         work.size = len(work.points) if work.asked is None else len(work.asked)
         return work
 
-    def _recall(self, work: _Division, snapped: Floats, twins: Ints) -> None:
+    def _recall(self, work: Division, snapped: Floats, twins: Ints) -> None:
         """Known points keep their merit (NaN marks the others); the same point twice in a batch is evaluated once."""
         work.merits[:] = np.nan
         batch: dict[bytes, int] = {}
@@ -279,14 +276,20 @@ class _Dividing(Strategy):
 
     def learn(self, answers: Answers) -> None:
         """Note merits by place; the next ask does the rest."""
-        work = self.division
-        places = answers.tickets - work.first
-        work.merits[places if work.asked is None else work.asked[places]] = answers.merit()
-        work.heard += len(answers)
+        if len(self.divisions) == 1:
+            work = self.divisions[0]
+            places = answers.tickets - work.first
+            work.merits[places if work.asked is None else work.asked[places]] = answers.merit()
+            work.heard += len(answers)
+            return
+        for ticket, merit in zip(answers.tickets.tolist(), answers.merit().tolist(), strict=True):
+            work = next(work for work in self.divisions if work.first <= ticket < work.first + work.given)
+            place = ticket - work.first
+            work.merits[place if work.asked is None else work.asked[place]] = merit
+            work.heard += 1
 
-    def _finish(self) -> None:
+    def _finish(self, work: Division) -> None:
         """Divide the boxes whose children are known: the best child's side first, so that it gets the largest box."""
-        work = self.division
         if work.twins is not None:
             same = np.flatnonzero(work.twins >= 0)
             work.merits[same] = work.merits[work.twins[same]]
@@ -321,7 +324,7 @@ class _Dividing(Strategy):
         self._add(work, values, rows, ranges, kept)
 
     def _cut(
-        self, work: _Division, left: bytearray, cells: list[int], j: int, place: int
+        self, work: Division, left: bytearray, cells: list[int], j: int, place: int
     ) -> tuple[bytes, bytes, tuple[int, ...], tuple[int, ...]]:
         """Cut what is left of a box along column j: depths and cells of both children; `left` and `cells` shrink."""
         below, above = work.thirds[place], work.thirds[place + 1]
@@ -338,7 +341,7 @@ class _Dividing(Strategy):
 
     def _add(
         self,
-        work: _Division,
+        work: Division,
         values: list[float],
         rows: list[bytes],
         ranges: list[tuple[int, ...]],
@@ -389,7 +392,7 @@ class _Dividing(Strategy):
 
     # --- values ---------------------------------------------------------------------------------------------------
 
-    def _values(self, work: _Division) -> list[float]:
+    def _values(self, work: Division) -> list[float]:
         """What the search compares: merits, with finite stand-ins for points without one and for violating ones."""
         merits: list[float] = work.merits.tolist()
         good = [merit for merit in merits if merit < INFEASIBLE]
@@ -440,7 +443,8 @@ class _Dividing(Strategy):
     def _rebuild(self) -> None:
         """The heaps from the boxes, without those that are being divided."""
         self._heaps = {}
-        self._push(sorted(set(range(self.count)) - set(self.division.boxes)))
+        divided = {box for work in self.divisions for box in work.boxes}
+        self._push(sorted(set(range(self.count)) - divided))
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -449,6 +453,7 @@ class _Dividing(Strategy):
         state = super().state()
         state["own"]["values"] = np.array(self.values)
         state["own"]["merits"] = np.array(self.merits)
+        state["own"]["divisions"] = [work.columns() for work in self.divisions]
         state["own"]["centres"] = self.centres[: self.count].copy()
         state["depths"] = np.frombuffer(b"".join(self._depths), dtype=np.int8).copy()
         state["ranges"] = np.array(self._ranges, dtype=np.int64)
@@ -457,6 +462,7 @@ class _Dividing(Strategy):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state`."""
         super().restore(state)
+        self.divisions = [Division(**columns) for columns in self.divisions]  # type: ignore[arg-type]
         self.values, self.merits = self.values.tolist(), self.merits.tolist()  # type: ignore[attr-defined]
         raw, d = state["depths"].tobytes(), self.dimension
         self._depths = [raw[i * d : (i + 1) * d] for i in range(self.count)]
@@ -465,15 +471,6 @@ class _Dividing(Strategy):
         self._known, self._keys = {}, []
         if self._remembers:
             self._remember(0)
-
-
-def _thirds(first: int, last: int, centre: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Cells first..last without the middle third that holds `centre`: (first, last) below and above it; first > last
-    where nothing is there.
-    """
-    third = (last - first + 2) // 3
-    below, above = min(third, centre - first), min(third, last - centre)
-    return (first, first + below - 1), (last - above + 1, last)
 
 
 class Direct(_Dividing):

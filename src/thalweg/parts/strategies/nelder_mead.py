@@ -84,6 +84,7 @@ class NelderMead(Strategy):
         self.found: list[float] = []  # its merits; NaN: not told yet
         self.given: list[bool] = []
         self.places: list[tuple[int, int, int]] = []  # ticket, phase's number, place in its trial
+        self.out: list[tuple[int, Floats]] = []  # in a finite space: tickets that are out, and their points
         self.number = 0  # of the phase
         self.best, self.best_point = math.inf, np.full(dimension, 0.5)
         self.guest, self.guest_point = math.inf, np.full(dimension, 0.5)
@@ -143,6 +144,7 @@ class NelderMead(Strategy):
         if self.seen.on:
             points = self.problem.space.snap(points)
             self.seen.add(points)
+            self.out += [(self.next_ticket + i, point.copy()) for i, point in enumerate(points)]
         return points
 
     def _wanted(self) -> list[int]:
@@ -157,6 +159,7 @@ class NelderMead(Strategy):
         if self.seen.on and wanted:
             keys = self._trial_keys()
             taken = {keys[place] for place, gone in enumerate(given) if gone}
+            taken.update(point.tobytes() for _, point in self.out)
             first: list[int] = []
             for place in wanted:
                 if keys[place] not in taken:
@@ -177,6 +180,8 @@ class NelderMead(Strategy):
             points[:, self.columns] = np.clip(points[:, self.columns] + away, 0.0, 1.0)
         points, _ = self.seen.fresh(points, self.problem.space, self.rng)
         self.places += [(self.next_ticket + i, -1, 0) for i in range(len(points))]
+        if self.seen.on:
+            self.out += [(self.next_ticket + i, point.copy()) for i, point in enumerate(points)]
         return points
 
     def _trial_keys(self) -> list[bytes]:
@@ -197,6 +202,9 @@ class NelderMead(Strategy):
             where = {ticket: (number, place) for ticket, number, place in self.places}
             told = set(tickets)
             self.places = [item for item in self.places if item[0] not in told]
+        if self.out:
+            told = set(tickets)
+            self.out = [item for item in self.out if item[0] not in told]
         constrained = self.problem.space.constrained
         for ticket, merit, point in zip(tickets, merits, answers.points, strict=True):
             number, place = where[ticket]
