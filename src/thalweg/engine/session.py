@@ -144,8 +144,8 @@ class Session:
         if self.strategy.problem is not self.problem:
             kind = type(self.strategy).__name__
             raise OutOfOrder(
-                f"another study has begun with this study's {kind} object since; make one for each, or give the name or "
-                f"the class (strategy={kind})"
+                f"another study has begun with this study's {kind} object since; make one for each, or give its name "
+                f"or class (strategy={kind})"
             )
 
     @property

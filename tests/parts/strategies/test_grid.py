@@ -134,3 +134,18 @@ def test_what_cannot_be_is_refused():
         Grid(points=0)
     with pytest.raises(StrategyError, match=r"\['q'\].*x0"):
         Grid(points={"q": 3}).start(cube(1), 0)
+
+
+@pytest.mark.parametrize(
+    ("widths", "shares"), [([1], [10**30]), ([1, 1], [10**15, 10**15]), ([1, 2], [10**10, 10**10])]
+)
+def test_a_budget_without_measure_is_shared_at_once(widths, shares):
+    strategy = Grid()
+    strategy.budget = 10**30
+    assert strategy._shares(1, widths) == shares
+    strategy.budget = 1000
+    assert (
+        strategy._shares(7, [1, 1]) == [12, 11]
+        and strategy._shares(400, [1]) == [3]
+        and strategy._shares(1, [3]) == [10]
+    )

@@ -262,3 +262,16 @@ def test_options_must_make_sense():
             LqCMAES(**options)
     with pytest.raises(StrategyError, match="start"):
         LqCMAES(start=[0.5]).start(cube(2), 0)
+
+
+def test_very_many_columns_go_without_the_model():
+    d = 150  # a model of them would have 11,476 terms, and its equations a gigabyte
+    strategy = LqCMAES(start=[0.3] * d)
+    strategy.start(cube(d), 0)
+    worth = []
+    for _ in range(400):
+        proposals = strategy.ask(5)
+        strategy.tell(answer(strategy, proposals, bowl))
+        worth.append(float(bowl(proposals.points).min()))
+    assert not strategy.surrogate.fitted and strategy.tau == 0.0
+    assert strategy.normal.generation > 50 and np.mean(worth[-40:]) < 0.5 * np.mean(worth[1:40])

@@ -22,6 +22,7 @@ _RIDGE = 3e-6
 _REACH = 0.45  # how far the model's optimum may be, in lengths of a likely step
 _HISTORY = 30  # points kept, in shares of the terms
 _LEAST_HISTORY = 1500
+_MOST_COLUMNS = 80  # beyond, a fit takes seconds and hundreds of MB: its time grows with the sixth power
 
 
 @dataclass(slots=True, eq=False)
@@ -91,8 +92,11 @@ class Surrogate:
     # --- the model ------------------------------------------------------------------------------------------------
 
     def fit(self, normal: Normal, inverse: Floats) -> None:
-        """Fit the model in the coordinates of the distribution; inverse: (d, d) from steps to its coordinates."""
+        """Fit the model in the coordinates of the distribution; inverse: (d, d) from steps to its coordinates. Where
+        there are too many columns for that there is none."""
         d = self.points.shape[1]
+        if d > _MOST_COLUMNS:
+            return
         self.origin, self.inverse = normal.mean.copy(), inverse
         u = (self.points - self.origin) @ inverse
         heights = self.merits
@@ -119,9 +123,10 @@ class Surrogate:
         return self.model((points - self.origin) @ self.inverse)
 
     def agreement(self, count: int) -> float:
-        """Kendall's tau between model and truth over the newest `count` points; 0 where there are fewer than 3."""
+        """Kendall's tau between model and truth over the newest `count` points; 0 where there are fewer than 3, or no
+        model."""
         merits = self.merits[-count:]
-        if len(merits) < 3:
+        if len(merits) < 3 or not self.fitted:
             return 0.0
         return kendall(self._filled(merits), self.values(self.points[-count:]))
 

@@ -97,7 +97,7 @@ class Grid(Strategy):
             return [10] * len(widths)
         # with more finite combinations than the budget the walk cuts the grid anyway: then three values, not one
         floor = 1 if fixed == 1 else 3
-        shares = [floor] * len(widths)
+        shares = [self._even_share(fixed, sum(widths), floor)] * len(widths)
         grown = True
         while grown:
             grown = False
@@ -108,6 +108,14 @@ class Grid(Strategy):
                 else:
                     shares[i] -= 1
         return shares
+
+    def _even_share(self, fixed: int, columns: int, floor: int) -> int:
+        """The most points, at least `floor`, that each of so many columns can have within the budget."""
+        low, high = floor, max(floor, self.budget or floor) + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fixed * middle**columns <= (self.budget or 0) else (low, middle)
+        return low
 
     def _best_stride(self, rows: int) -> int:
         """The stride whose first `rows` cells are spread most evenly; ties go to the golden one."""

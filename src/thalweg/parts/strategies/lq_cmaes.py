@@ -64,6 +64,8 @@ class LqCMAES(Strategy):
     population: candidates per generation; None: 4 + 3 ln d.
     restarts: begin again when a run has converged; False: it is done.
 
+    Beyond 80 columns it does without the model, as CMA-ES.
+
     Foreign answers teach the model at any time: those near the mean count as if they were its own.
     """
 
