@@ -82,7 +82,7 @@ def test_simulate() -> None:
         (["simulate", "--consensus", "pow", "-p", "staking_apy=0.1"], "only pos and dpos have it"),
         (["simulate", "--plot", "a.bmp", *QUICK], ".png"),
         (["optimize", "--plot", "a.bmp", "--iterations", "100000"], ".png"),  # before anything is computed
-        (["optimize", "--iterations", "3"], "part of iterations"),
+        (["optimize", "--iterations", "3", "--initial-points", "5"], "part of iterations"),
         (["optimize", "--weight", "profit=1"], "weights"),
         (["optimize", "--consensus", "pox"], "pow"),
         (["report", "--store", "none.db"], "there is no store"),
@@ -94,3 +94,8 @@ def test_mistakes_are_messages(args: list[str], said: str) -> None:
     assert said in done.output
     assert "Traceback" not in done.output
     assert not Path("none.db").exists()
+
+
+def test_a_search_shorter_than_the_usual_beginning():
+    done = call("optimize", "--iterations", "3", *QUICK)
+    assert done.exit_code == 0 and "3 evaluations (3 initial)" in done.output

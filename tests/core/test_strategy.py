@@ -177,7 +177,7 @@ def test_calls_before_start():
 def test_abilities_are_checked_at_the_start():
     many = Problem(PROBLEM.space, objectives_of(2))
     with pytest.raises(
-        StrategyError, match=r"Walker minimises 1 objective\(s\), the problem has 2; use strategy='nsga2'"
+        StrategyError, match=r"Walker minimises 1 objective\(s\), the problem has 2; use strategy='auto'"
     ):
         Walker().start(many, 0)
 

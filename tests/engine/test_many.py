@@ -209,3 +209,16 @@ def test_calls_that_cannot_be(how, said):
 def test_nothing_to_vary():
     with pytest.raises(tw.ProblemError, match="nothing varies"):
         run(space={"a": tw.Fixed(3)})
+
+
+@pytest.mark.parametrize(
+    ("objective", "told"),
+    [
+        (lambda points: points["x"], "called with two arguments.*but too many positional arguments"),
+        (lambda points, problem, more: 1.0, "but missing a required argument: 'more'"),
+        ("f", "a function is expected, got str 'f'"),
+    ],
+)
+def test_what_cannot_be_called_with_points_and_problems_is_told(objective, told):
+    with pytest.raises(tw.ObjectiveError, match=told):
+        tw.minimize_many(objective, {"x": (0.0, 1.0)}, problems=3, max_evals=10)

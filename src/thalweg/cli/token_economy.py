@@ -44,9 +44,7 @@ def token_economy() -> None:
 @token_economy.command()
 @click.option("--consensus", type=click.Choice([*KINDS, "any"]), default="pow", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=30, show_default=True, help="Evaluations, in all.")
-@click.option(
-    "--initial-points", type=click.IntRange(1), default=5, show_default=True, help="Of them, before the search."
-)
+@click.option("--initial-points", type=click.IntRange(1), help="Of them, before the search (5, or all where fewer).")
 @click.option("--preset", type=click.Choice(["core", "consensus", "full"]), default="core", show_default=True,
               help="4 parameters, those and what only some kinds have, or 15.")  # fmt: skip
 @click.option("--pareto", is_flag=True, help="All scores side by side, no weights.")
@@ -69,6 +67,7 @@ def optimize(weights: tuple[str, ...], as_json: bool, plot: str | None, progress
 
     _drawable(plot)
     options["weights"] = {name: _number(name, text) for name, text in _pairs(weights, "weight")} or None
+    options["initial_points"] = options["initial_points"] or min(5, options["iterations"])
     options["store"] = None if options["store"] is None else address_of(options["store"])
     outcome = Search.of(options).run(progress=False if as_json else progress)
     _show(outcome, as_json, plot)

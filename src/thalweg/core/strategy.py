@@ -178,7 +178,7 @@ class Strategy(ABC):
         if len(problem.objectives) > self.abilities.objectives:
             raise StrategyError(
                 f"{kind} minimises {self.abilities.objectives} objective(s), the problem has "
-                f"{len(problem.objectives)}; use strategy='nsga2', or 'random'"
+                f"{len(problem.objectives)}; use strategy='auto', 'bayesian_pareto' or 'nsga2'"
             )
 
     def _check(self, problem: Problem, budget: int | None) -> None:

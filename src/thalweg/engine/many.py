@@ -9,6 +9,7 @@ evaluations use a `Study` for each problem.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -134,6 +135,21 @@ def minimize_many(
     return books.result()
 
 
+def _check_call(objective: Any) -> None:
+    """Raise ObjectiveError where the objective cannot be called with points and problems."""
+    if not callable(objective):
+        raise ObjectiveError(f"objective: a function is expected, got {type(objective).__name__} {objective!r:.60}")
+    try:
+        inspect.signature(objective).bind(None, None)
+    except ValueError:  # some builtins have no signature
+        return
+    except TypeError as error:
+        raise ObjectiveError(
+            f"the objective is called with two arguments, columns of points and which problem each row belongs to: "
+            f"f(points, problem) -> (n,); but {error}"
+        ) from None
+
+
 class _Books:
     """Evaluates batches and keeps, for every problem, its best point, its count and why it ended.
 
@@ -151,6 +167,7 @@ class _Books:
         goal: Goal,
         seed: int | None,
     ) -> None:
+        _check_call(objective)
         if not is_count(problems):
             raise ProblemError(f"problems: how many there are, a whole number >= 1, is expected, got {problems!r}")
         if not is_count(max_evals):

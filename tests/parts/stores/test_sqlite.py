@@ -550,3 +550,20 @@ def test_costs(tmp_path):
     count = len(store.since(study)[0])
     assert least(lambda: store.since(study), 4) / count < 12e-6
     store.close()
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
+    path, look, make = str(tmp_path / "s.db"), os.stat, os.open
+
+    def refused(call):
+        def tried(name, *arguments, **options):
+            if os.fspath(name) == path:
+                raise PermissionError(13, "Permission denied", path)
+            return call(name, *arguments, **options)
+
+        return tried
+
+    monkeypatch.setattr(os, "stat", refused(look))
+    monkeypatch.setattr(os, "open", refused(make))
+    with pytest.raises(StoreError, match=r"s\.db cannot be made: Permission denied"):
+        SQLiteStore(path)
