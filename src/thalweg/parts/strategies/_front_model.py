@@ -29,7 +29,7 @@ _SMALLEST = 1.0  # of the way from the ideal point to the middle of the first va
 _MOST = {1: 1, 2: 128, 3: 150, 4: 40}
 """Members of the front, per number of objectives, that the boxes are made of."""
 _FEW = 14  # for more objectives
-_TIES, _TIED = 3, 1e-9  # so many zeros, to so much of the front's range, are a bound, not chance
+TIES, _TIED = 3, 1e-9  # so many zeros, to so much of the front's range, are a bound, not chance
 
 
 @dataclass(eq=False)
@@ -143,13 +143,13 @@ class FrontModel:
         return models
 
 
-def floor_of(shares: Floats, scale: Scale) -> Floats:
-    """(m,) 0 for objectives whose least value is 0 itself, met by several of the shares (n, m); -inf for others.
+def floor_of(shares: Floats, scale: Scale, ties: int = TIES) -> Floats:
+    """(m,) 0 for objectives whose least value is 0 itself, met by `ties` or more of the shares (n, m); -inf for others.
 
     Violations, errors and counts end so. A model does not know, and expects the most below the bound where it knows
     least. Other values that are met often may be plateaus.
     """
-    tied = (np.abs(shares) <= _TIED).sum(axis=0) >= _TIES
+    tied = (np.abs(shares) <= _TIED).sum(axis=0) >= ties
     ends = (np.abs(scale.low) <= _TIED * scale.width) & (shares.min(axis=0) >= -_TIED)
     return np.where(tied & ends, 0.0, -np.inf)
 

@@ -7,7 +7,7 @@
   first design. The near one alone stays on whatever part of the front was found first; the far one alone gives the
   ends of the front too much weight (H. Ishibuchi et al., Evol. Comp. 26 (2018) 411-440, doi:10.1162/evco_a_00226).
 - Where several points have 0 as the least value of an objective that is minimised, it is a bound (of violations, errors
-  or counts), and every other proposal expects nothing below it.
+  or counts): every other proposal expects nothing below it, and none does where a dozen points have it.
 - Evolution, by the operators of `nsga2`, takes turns with the models' proposals, the oftener the more it gained lately.
   Children of the front: three in ten are members with some columns as in points from anywhere (without them three of
   the four pieces of `dtlz7`'s front stayed unseen, on two of three seeds). And children of a wild herd, which descends
@@ -41,7 +41,7 @@ from ...numerics.hypervolume_improvement import improvement
 from ._acquire import SWEEPS
 from ._front_breeding import ELSEWHERE, FRONT, MODELS, WILD, Herd, Turns, far_steps
 from ._front_fits import Models
-from ._front_model import MARGIN, FrontModel, Scale, boxes_of, floor_of
+from ._front_model import MARGIN, TIES, FrontModel, Scale, boxes_of, floor_of
 from ._front_plateaus import Plateaus
 from ._gaussian import STEPS, Gaussian
 from ._operators import sbx
@@ -55,6 +55,9 @@ _PARENTS = 30  # at most breed, of either herd
 _FOUNDERS = 20  # of the wild herd: while it has fewer, it is joined by points from anywhere
 _FAR = 0.3  # of the front's children go far along few columns
 _BREEDS = 10  # evaluations per parameter before anything is bred, and what a model does not explain is believed
+# Zeros that nothing passed, until they are a bound for every proposal: with doubts for ever half of the proposals went
+# there, and dtlz2 had .76 of the volume after 17 evaluations a parameter, not .85.
+_SURE = 12
 _PAIRS = 1_000_000
 
 
@@ -199,10 +202,11 @@ class ParetoBayesian(Gaussian):
         return model.shun(self.failed_features()).believe(view.features(self.out_points))
 
     def _floor(self, scale: Scale, shares: Floats) -> Floats | None:
-        """(m,) what the objectives cannot fall below, for the near reference point; the far one doubts it."""
-        if self.problem.noisy or not self.next_ticket % 2:
+        """(m,) what the objectives cannot fall below; the far reference point doubts it for a while."""
+        if self.problem.noisy:
             return None
-        return np.where(self.problem.signs > 0, floor_of(shares, scale), -np.inf)  # no gain ends at 0
+        ties = TIES if self.next_ticket % 2 else _SURE
+        return np.where(self.problem.signs > 0, floor_of(shares, scale, ties), -np.inf)  # no gain ends at 0
 
     def _reference(self, scale: Scale, values: Floats) -> Floats:
         """(m,) what is to be gained ends here, in squeezed shares."""
