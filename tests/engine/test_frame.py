@@ -34,3 +34,9 @@ def test_a_result_is_a_frame_with_a_row_per_trial():
     done = frame[~failed]
     assert done["error"].tolist() == (-done["x"]).tolist()
     assert (done["cost"] == done["x"] + done["n"].fillna(10)).all()
+
+
+def test_a_parameter_with_the_objective_s_name_keeps_its_column():
+    result = tw.minimize(lambda params: -params["value"], {"value": (0, 3)}, max_evals=9, strategy="grid", seed=0)
+    rows = {row["value"]: row["objective_value"] for row in result.rows()}
+    assert rows == {0: 0.0, 1: -1.0, 2: -2.0, 3: -3.0} and result.value == -3.0

@@ -212,9 +212,12 @@ class Result:
         """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error; where values
         are noisy also replicate (0 for the first evaluation of a point).
 
-        Where a parameter, an objective or a result has one of our four names, ours is called "trial_error" and so on.
+        Where a parameter, an objective or a result has one of our four names, ours is called "trial_error" and so on;
+        an objective with a parameter's name is "objective_value", if that is the name.
         """
-        names, trials, told = self.problem.names, self.trials, []
+        ours = set(self.problem.space.names)
+        names = [f"objective_{name}" if name in ours else name for name in self.problem.names]
+        trials, told = self.trials, []
         for trial in trials:
             params = _flat(self.problem, trial.params)
             values = dict(zip(names, trial.values, strict=True))
