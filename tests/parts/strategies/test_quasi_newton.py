@@ -3,6 +3,7 @@ import pytest
 from driving import ALL_SPACES, answer, bowl, cube, foreign, rosenbrock, run, torture, twins_agree
 
 from golden import check_golden
+from thalweg.core.batch import Answers
 from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Problem
 from thalweg.parts.strategies.quasi_newton import QuasiNewton, downhill, updated
@@ -27,12 +28,12 @@ def rippled(d: int, condition: float):
     return values
 
 
-def test_the_gradient_is_a_batch_and_so_many_rows_wait():
+def test_the_gradient_is_a_batch():
     strategy = QuasiNewton(x0=[0.5, 1.0, 0.0])
     strategy.start(cube(3), 0)
     first = strategy.ask(9)
     np.testing.assert_allclose(first.points, [[0.5, 1.0, 0.0]])
-    assert len(strategy.ask(9)) == 0
+    assert strategy.all_out and strategy.speculates
     strategy.tell(answer(strategy, first, bowl))
     assert strategy.stride == 3
     rows = strategy.ask(9).points
@@ -41,6 +42,88 @@ def test_the_gradient_is_a_batch_and_so_many_rows_wait():
     assert (np.count_nonzero(steps, axis=1) == 1).all()
     assert steps[0, 0] > 0 and steps[1, 1] < 0 < steps[2, 2]  # inwards at the faces
     assert np.abs(steps).max() < 1e-7
+
+
+def on_a_line(**options):
+    """A strategy whose first point on a line is out: (itself, that point)."""
+    strategy = QuasiNewton(**options)
+    strategy.start(cube(3), 0)
+    while strategy.phase != "line":
+        strategy.tell(answer(strategy, strategy.ask(9), bowl))
+    return strategy, strategy.ask(9)
+
+
+def test_idle_workers_evaluate_the_differences_around_a_point_that_is_out():
+    strategy, point = on_a_line(x0=[0.5, 0.9, 0.1])
+    beside = strategy.ask(7)
+    assert len(point) == 1 and len(beside) == 7
+    assert (np.count_nonzero(beside.points[:3] != point.points[0], axis=1) == 1).all()
+    nearer = beside.points[3]
+    np.testing.assert_allclose(nearer - strategy.point, 0.3 * (point.points[0] - strategy.point), rtol=1e-6, atol=1e-12)
+    assert (np.count_nonzero(beside.points[4:] != nearer, axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (0, 3, 2, 1)])
+def test_what_is_known_around_an_accepted_point_is_its_slope(order):
+    strategy, point = on_a_line(x0=[0.5, 0.9, 0.1])
+    beside = strategy.ask(3)
+    twin, alone = on_a_line(x0=[0.5, 0.9, 0.1])
+    points = np.concatenate([point.points, beside.points])
+    tickets = np.concatenate([point.tickets, beside.tickets])
+    values = bowl(points)
+    done = np.zeros(1, dtype=np.int8)
+    for row in order:
+        strategy.tell(Answers(tickets[row : row + 1], points[row : row + 1], values[row : row + 1, None], done))
+    twin.tell(answer(twin, alone, bowl))
+    assert twin.phase == "slope"  # accepted
+    twin.tell(answer(twin, twin.ask(9), bowl))
+    assert strategy.phase == twin.phase == "line" and strategy.iterations == twin.iterations
+    np.testing.assert_allclose(strategy.gradient, twin.gradient, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(strategy.trial[0], twin.trial[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_nearer_point_goes_where_the_whole_step_brings_nothing():
+    strategy, point = on_a_line(x0=[0.5, 0.9, 0.1])
+    height, beside = strategy.height, strategy.ask(7)
+    done = np.zeros(1, dtype=np.int8)
+    strategy.tell(Answers(beside.tickets[3:4], beside.points[3:4], np.array([[height - 1e3]]), done))
+    assert strategy.phase == "line"  # it waits for the whole step
+    strategy.tell(Answers(point.tickets, point.points, np.array([[height + 1.0]]), done))
+    np.testing.assert_array_equal(strategy.point, beside.points[3])
+    assert strategy.phase == "slope" and strategy.given.all()
+    np.testing.assert_array_equal(strategy.trial[:3], beside.points[4:])
+
+
+def test_a_random_point_that_beats_all_is_where_the_run_goes_on():
+    strategy, point = on_a_line(x0=[0.5, 0.9, 0.1])
+    beside, random = strategy.ask(7), strategy.ask(1)
+    done = np.zeros(1, dtype=np.int8)
+    strategy.tell(answer(strategy, point, bowl))  # accepted: what is out beside it is of an earlier phase
+    strategy.tell(Answers(random.tickets, random.points, np.array([[-50.0]]), done))
+    assert strategy.guest == -50.0
+    assert strategy.phase == "slope"
+    strategy.tell(answer(strategy, beside, bowl))
+    assert strategy.phase == "line"
+    strategy.tell(answer(strategy, strategy.ask(1), bowl))
+    np.testing.assert_array_equal(strategy.point, random.points[0])
+
+
+def test_as_many_workers_as_a_point_and_its_differences_need_half_the_rounds():
+    def rounds(workers):
+        strategy, count, best = QuasiNewton(), 0, np.inf
+        strategy.start(cube(4), 0)
+        while best > 1e-6:
+            asked = [strategy.ask(workers)]
+            while sum(map(len, asked)) < workers and len(more := strategy.ask(workers - sum(map(len, asked)))):
+                asked.append(more)
+            for proposals in asked:
+                told = answer(strategy, proposals, rosenbrock)
+                best = min(best, told.values.min())
+                strategy.tell(told)
+            count += 1
+        return count
+
+    assert rounds(5) < 0.65 * rounds(4)
 
 
 def test_narrow_valleys_with_ripples_are_followed_to_the_end():

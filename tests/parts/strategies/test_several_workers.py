@@ -20,7 +20,7 @@ from thalweg.parts.strategies.portfolio import Portfolio
 from thalweg.parts.strategies.pso import PSO
 
 POPULATIONS = ["cmaes", "lq_cmaes", "de", "genetic", "pso", "nsga2", "nsga3", "annealing"]
-EVERYONE = [*POPULATIONS, "nelder_mead", "direct", "direct_l"]
+EVERYONE = [*POPULATIONS, "nelder_mead", "quasi_newton", "direct", "direct_l"]
 
 
 class Crew:

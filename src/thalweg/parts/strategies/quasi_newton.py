@@ -15,6 +15,12 @@ without constraints.
   M. H. Wright: Computing forward-difference intervals for numerical optimization, SIAM J. Sci. Stat. Comput. 4 (1983)
   310-321, doi:10.1137/0904025), and what the Hessian says of the second is subtracted.
 - Where they bring nothing more, differences to both sides are taken, and then wide ones, which see over steps.
+- Rows wanted while a phase is out: beside a point on the line the differences around it, so that a step that is
+  accepted knows its slope at once (R. H. Byrd, R. B. Schnabel, G. A. Shultz: Parallel quasi-Newton methods for
+  unconstrained optimization, Math. Program. 42 (1988) 273-306, doi:10.1007/BF01589407), then a nearer point with its
+  own; after these, and beside a slope, random points near the best one and anywhere. The run goes on from one that
+  beats all. Areas over time on COCO's functions, 8 workers, 2, 5 and 10 columns: .118, .101 and .104; when waiting
+  .067, .079 and .095; without the random points .103, .102 and .106.
 - Discrete columns: a difference is at least a cell. Failed points, and ones that violate a constraint, are no gain on a
   line and say nothing about a slope.
 - Where nothing is gained any more, a new run begins: near the best point and far from all earlier ones in turn, so that
@@ -43,6 +49,7 @@ _CUTS = (0.1, 0.5)  # the next point on a line, in shares of the way to the one 
 _TRIES = 12  # points on a line
 _SHORTEST = 1e-10  # of the box: a shorter step is none
 _DAMPED = 0.2  # Powell 1978: the least share of the expected curvature that is believed
+_NEARER = 0.3  # of a point on a line: the one beside it (0.5 does as well; two of them were no better than one)
 _HOPE = 3.0  # a run that would still be worse than the best after so many times the promised gain is given up
 
 
@@ -52,6 +59,9 @@ class QuasiNewton(Phased):
 
     restarts: begin again when nothing is gained any more (otherwise it is done).
     x0: (D,) the first point in the unit cube; None: the best foreign point known before the first ask, or the middle.
+
+    An iteration is two rounds, or one where workers are idle: on smooth valleys d + 1 workers are at most twice as soon
+    there as d, and more do not help. In finite spaces idle workers wait.
 
     Raises StrategyError: an x0 of another shape.
     """
@@ -74,7 +84,19 @@ class QuasiNewton(Phased):
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
         self.tries = self.iterations = 0
+        self.own = 0  # the phase's own rows; those behind them are beside it
+        self.scouts: list[int] = []  # tickets of rows that may be a better place to go on from
         self.care = 0  # differences are forward ones (0), to both sides (1), or that and wide (2)
+
+    @property
+    def all_out(self) -> bool:
+        """All rows of the phase were given, and one that it needs is not told."""
+        return self.phase != "new" and not self.ended and bool(self.given.all())
+
+    @property
+    def speculates(self) -> bool:
+        """The phase is out, and more is given to who asks for it."""
+        return self.all_out and not self.seen.on
 
     @property
     def stride(self) -> int:
@@ -94,17 +116,51 @@ class QuasiNewton(Phased):
                 self._begin_run(self.best_point, self.best)
             else:
                 self._begin_run(np.asarray(self.x0, dtype=np.float64), math.inf)
+        if self.speculates:
+            self._widen(n)
         return self._give(np.flatnonzero(~self.given)[:n])
+
+    def _widen(self, n: int) -> None:
+        """n rows beside the phase, which waits for none of them."""
+        size = 1 + len(self.columns) * (2 if self.care else 1)  # a point and the differences around it
+        stations = {"line": 2, "start": 1}.get(self.phase, 0)
+        rows = list(self.trial)
+        for place in range(len(rows), len(rows) + n):
+            station, row = divmod(place, size)
+            if station < stations and row:
+                rows.append(self._around(rows[place - row])[row - 1])
+                continue
+            if station < stations:
+                rows.append(self._along(self.share * _NEARER))
+            elif len(self.scouts) % 2 and self.best < INFEASIBLE:
+                rows.append(self._near()[0])
+            else:
+                rows.append(self.problem.space.sample(1, self.rng)[0])
+            self.scouts.append(self.next_ticket + place - len(self.trial))
+        more = np.array(rows[len(self.trial) :]).reshape(-1, self.dimension)
+        self.trial = np.concatenate([self.trial, self.problem.space.snap(more) if self.cells.any() else more])
+        self.found = np.append(self.found, np.full(len(more), np.nan))
+        self.given = np.append(self.given, np.zeros(len(more), dtype=np.bool_))
 
     def learn(self, answers: Answers) -> None:
         """Fill in the phase's merits and go on once they are all there."""
-        for place, point, merit in self._placed(answers):
+        tickets = answers.tickets.tolist()
+        for ticket, (place, point, merit) in zip(tickets, self._placed(answers), strict=True):
             if place >= 0:
                 self.found[place] = merit
                 self.trial[place] = point
-        if not self.done and not np.isnan(self.found).any():
+            if ticket in self.scouts:
+                self.scouts.remove(ticket)
+                if (place < 0 or self.phase == "slope") and merit <= self.best and merit < min(self.guest, INFEASIBLE):
+                    self.guest, self.guest_point = merit, point.copy()
+        if not self.done and self._heard:
             with one_thread():
                 self._advance()
+
+    @property
+    def _heard(self) -> bool:
+        """Whether the phase knows what it needs."""
+        return len(self.found) > 0 and not bool(np.isnan(self.found[: self.own]).any())
 
     def absorb(self, answers: Answers) -> None:
         """The best foreign point is where the first run begins; later the run goes on from one that beats all."""
@@ -123,8 +179,7 @@ class QuasiNewton(Phased):
         elif self.phase == "slope":
             self._slope()
         elif self.found[0] < INFEASIBLE:
-            self.point, self.height = self.trial[0].copy(), float(self.found[0])
-            self._differences()
+            self._go_on(0)
         else:
             self._restart()
 
@@ -144,13 +199,39 @@ class QuasiNewton(Phased):
             self.point, self.height = self.guest_point.copy(), self.guest
             self.moved = np.zeros(len(self.columns))
         self.guest = math.inf
+        self._enter("slope", self._around(self.point))
+
+    def _around(self, point: Floats) -> Floats:
+        """(d, D) or (2d, D) steps along each column from a point (D,)."""
         d = len(self.columns)
-        steps = sides(self.point[self.columns], np.maximum(self._widths(), np.minimum(self.cells, 0.5)))
-        trial = np.repeat(self.point[None], 2 * d if self.care else d, axis=0)
+        steps = sides(point[self.columns], np.maximum(self._widths(), np.minimum(self.cells, 0.5)))
+        trial = np.repeat(point[None], 2 * d if self.care else d, axis=0)
         trial[np.arange(d), self.columns] += steps
         if self.care:
             trial[np.arange(d, 2 * d), self.columns] -= steps
-        self._enter("slope", np.clip(trial, 0.0, 1.0))
+        return np.clip(trial, 0.0, 1.0)
+
+    def _enter(self, phase: str, trial: Floats) -> None:
+        super()._enter(phase, trial)
+        self.own = len(trial)
+
+    def _go_on(self, place: int) -> None:
+        """The run goes on from that row, with the differences around it that are out or known already."""
+        number, trial, found, given = self.number, self.trial, self.found, self.given
+        self.point, self.height = trial[place].copy(), float(found[place])
+        self._differences()
+        moved = {}
+        for j, row in enumerate(range(place + 1, min(place + 1 + self.own, len(trial)))):
+            apart = np.flatnonzero(trial[row] != self.point)
+            if given[row] and len(apart) == 1 and apart[0] == self.columns[j % len(self.columns)]:
+                self.trial[j], self.found[j], self.given[j] = trial[row], found[row], True
+                moved[row] = j
+        self.places = [
+            (ticket, self.number, moved[row]) if of == number and row in moved else (ticket, of, row)
+            for ticket, of, row in self.places
+        ]
+        if self._heard:
+            self._slope()
 
     def _widths(self) -> Floats:
         """(d,) of the differences, in shares of the box (Gill et al. 1983, eq. 7)."""
@@ -171,7 +252,7 @@ class QuasiNewton(Phased):
         gradient = np.zeros(d)
         gradient[usable] = (ahead[usable] - self.height) / steps[usable]
         if self.care:
-            behind = self.found[d:]
+            behind = self.found[d : 2 * d]
             widths = steps - (self.trial[np.arange(d, 2 * d), self.columns] - here)
             both = usable & (behind < INFEASIBLE) & (np.abs(widths) > np.abs(steps))
             gradient[both] = (ahead[both] - behind[both]) / widths[both]
@@ -206,21 +287,25 @@ class QuasiNewton(Phased):
         self._try()
 
     def _try(self) -> None:
+        self._enter("line", self._along(self.share)[None])
+
+    def _along(self, share: float) -> Floats:
+        """(D,) a share of the step."""
         point = self.point.copy()
-        point[self.columns] = np.clip(point[self.columns] + self.share * self.step, 0.0, 1.0)
-        self._enter("line", point[None])
+        point[self.columns] = np.clip(point[self.columns] + share * self.step, 0.0, 1.0)
+        return point
 
     def _line(self) -> None:
         """Go there, or try a nearer point: where the parabola through slope and values is lowest, within limits."""
-        merit, point = float(self.found[0]), self.trial[0].copy()
+        merit = float(self.found[0])
         drop = self.height - merit if merit < INFEASIBLE else -math.inf
         self.tries += 1
         if self.tries == 1:
             self.agreement += (float(drop >= 0.5 * self.promised) - self.agreement) / 4.0
-        if drop > 0 and drop >= -_SUFFICIENT * self.share * self.slope:
-            self.before, self.moved = self.gradient, (point - self.point)[self.columns]
-            self.point, self.height = point, merit
-            self._differences()
+        place = self._good()
+        if place >= 0:
+            self.before, self.moved = self.gradient, (self.trial[place] - self.point)[self.columns]
+            self._go_on(place)
             return
         cut = _CUTS[1]
         if math.isfinite(drop):
@@ -231,6 +316,17 @@ class QuasiNewton(Phased):
             self._stalled()
         else:
             self._try()
+
+    def _good(self) -> int:
+        """The place of the lowest point on the line that brings enough; -1: none does."""
+        size = 1 + len(self.columns) * (2 if self.care else 1)
+        best, lowest = -1, math.inf
+        for place, share in zip(range(0, len(self.trial), size), (1.0, _NEARER), strict=False):
+            merit = float(self.found[place])  # NaN: not known yet
+            drop = self.height - merit if merit < INFEASIBLE else -math.inf
+            if drop > 0 and drop >= -_SUFFICIENT * share * self.share * self.slope and merit < lowest:
+                best, lowest = place, merit
+        return best
 
     def _stalled(self, hopeless: bool = False) -> None:
         """Better differences, as long as there are any and the run has hope; otherwise a new run."""
