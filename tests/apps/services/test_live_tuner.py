@@ -296,6 +296,12 @@ def test_mistakes():
     ]:
         with pytest.raises(ProblemError, match=message):
             wrong()
+
+    async def number():
+        return 3.0
+
+    with pytest.raises(ProblemError, match=r"measure: a Window .* is expected, got 3\.0"):
+        asyncio.run(LiveTuner(number, [a]).run(windows=1))
     with pytest.raises(EvaluatorError, match="read back"):
         asyncio.run(Knob("a", Integer(1, 9), lambda value: None, lambda: 3).set(4))
 

@@ -79,6 +79,14 @@ def test_measurements_of_your_own_and_failures():
         PerformanceOptimizer(None)
 
 
+def test_what_has_no_logarithm_is_a_failure_that_says_so():
+    async def gain(params):
+        return -1.0
+
+    result = run(PerformanceOptimizer(gain).optimize_performance(max_evals=3, seed=0))
+    assert result.failures == 3 and "a number > 0 is expected" in result.trials[0].error
+
+
 def tuned(seed, rate, strategy="auto", evaluations=60):
     async def objective(params):
         return math.log(p95_ms(params, rate, 12_000, seed))

@@ -248,7 +248,12 @@ class LiveTuner:
         ending = asyncio.ensure_future(self._end_of_life().wait())
         try:
             await asyncio.wait({measuring, ending}, return_when=asyncio.FIRST_COMPLETED)
-            return None if self._dead else measuring.result()
+            if self._dead:
+                return None
+            found = measuring.result()
+            if not isinstance(found, Window):
+                raise ProblemError(f"measure: a Window (latencies, seconds, errors) is expected, got {found!r:.60}")
+            return found
         finally:
             for task in (measuring, ending):
                 if not task.done():

@@ -69,7 +69,12 @@ class PerformanceOptimizer:
             value = float(getattr(given, self.metric))
         else:
             value = float(given)
-        return math.log(value) if value > 0 else math.nan
+        if not value > 0:
+            raise ValueError(
+                f"the workload gave {self.metric} = {value}; a number > 0 is expected, whose logarithm is modelled; "
+                "for other measures use aminimize()"
+            )
+        return math.log(value)
 
 
 def measured(result: Result) -> float:
