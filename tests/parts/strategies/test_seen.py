@@ -6,7 +6,7 @@ from thalweg.core.choices import Choice, Fixed
 from thalweg.core.parameter import Float, Integer
 from thalweg.core.problem import Problem
 from thalweg.core.space import Space
-from thalweg.parts.strategies import make_strategy
+from thalweg.parts.strategies import _seen, make_strategy
 from thalweg.parts.strategies._seen import Seen, row_hashes
 
 
@@ -103,3 +103,23 @@ def test_the_smallest_spaces_are_searched_to_the_end(name, count):
     points, _ = run(strategy, Problem(space), lambda p: p.sum(axis=1), 50, batch=2)
     assert len(points) == max(count, 1)
     assert strategy.done
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_repeats_that_are_allowed_are_no_further_points(monkeypatch, seed):
+    """Few points, many combinations of names that mostly do not matter: the scan for new ones gives up early."""
+    monkeypatch.setattr(_seen, "_SCANNED", 16)
+    given = {"kind": Choice(list("abc"))}
+    for kind in "abc":
+        given |= {f"{kind}{j}": Integer(0, 4, when=f"kind == '{kind}'") for j in range(2)}
+    space = Space(given)
+    assert (space.size, space.raw_size) == (75, 3 * 5**6)
+    seen, rng = Seen.of(Problem(space)), np.random.default_rng(seed)
+    total = set()
+    for _ in range(400):
+        fresh, _ = seen.fresh(space.sample(2, rng), space, rng)
+        total |= keys(space, fresh)
+        assert seen.count == len(total) and seen.exhausted == (len(total) == 75)
+        if seen.exhausted:
+            break
+    assert len(total) > 60

@@ -80,6 +80,7 @@ class Seen:
             self._fill(points, hashes, stale, space, rng)
             kept = np.flatnonzero(~stale)
             points, hashes = points[kept], hashes[kept]
+            hashes = np.unique(hashes[~self._known(hashes)])  # rows that repeat all the same are no further points
         self._insert(hashes)
         return points, kept
 
