@@ -161,7 +161,7 @@ def test_a_better_foreign_point_starts_a_run_there():
 
     strategy = Quadratic(x0=[0.3, 0.3])
     strategy.start(cube(2), 0)
-    for _ in range(14):
+    for _ in range(7):
         strategy.tell(answer(strategy, strategy.ask(1), values))
     assert 0.1 <= strategy.best < 0.11
     hint = np.array([[0.9, 0.8]])

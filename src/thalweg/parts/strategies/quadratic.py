@@ -5,8 +5,8 @@ Cambridge (2009). C. Cartis, J. Fiala, B. Marteau, L. Roberts: Improving the fle
 derivative-free optimization solvers, ACM Trans. Math. Softw. 45 (2019) 32, doi:10.1145/3338517 (constants, restarts).
 
 Radius `delta` bounds the steps; `rho` <= delta bounds how small they may become, and shrinks only when the model was
-good and had nothing more to gain at its scale. Where its last promise was kept nearly to the letter, that is at once:
-a bowl of 5 columns has then been searched to the end after 30 to 38 evaluations, otherwise after 45 to 113.
+good and had nothing more to gain at its scale. Where its last promise was kept nearly to the letter, that is at once,
+and a step that is short beside rho is taken before the set is improved.
 
 - A run begins with d + 1 points, each laid out from the best of those before it.
 - The set grows from there to as many as determine a quadratic, (d + 1) (d + 2) / 2 (at most _MOST): that is
@@ -47,6 +47,7 @@ _SHRINK, _GROW, _RHO, _DELTA = 0.5, 2.0, 0.25, 0.5
 # A promise kept to within this share lets the region grow faster, to at most so many times the step: 1 to 2 % of the
 # area under the curve of targets reached in 20 d evaluations, with 2, 5 and 10 columns.
 _KEPT, _LEAP = 0.1, 8.0
+_SHORTEST = 1e-6  # of rho: a shorter step is none, even after such a promise
 _FAR = (2.0, 10.0)
 _MOST = 100
 _HOPE = 3.0  # a run that would still be worse than the best after so many times its last gain is given up
@@ -97,7 +98,7 @@ class Quadratic(Region):
         self.delta = self.rho = self.first_rho = self.radius
         self.level = math.inf  # the run's best when rho was reduced last
         self.promised = 0.0  # by the model, for the step that is out
-        self.error = math.inf  # of the last such promise
+        self.error = self.missed = math.inf  # of the last such promise, and in shares of it
         self.was = math.inf  # the best height when it was made
         self.whence: Floats = np.full(dimension, 0.5)  # where that is
         self.was_violating = False  # whether it was a violation
@@ -234,7 +235,7 @@ class Quadratic(Region):
         self._started(start)
         self.age = self.turned = 0
         self.delta = self.rho = self.first_rho = radius
-        self.level = self.error = math.inf
+        self.level = self.error = self.missed = math.inf
         self.axes = self.into = np.eye(len(self.columns))
         self.points, self.heights = self.points[:0], self.heights[:0]
         self.gradient, self.hessian = np.zeros_like(self.gradient), np.zeros_like(self.hessian)
@@ -275,7 +276,7 @@ class Quadratic(Region):
             if not len(self.points):
                 break
             point, promised, length = self._step()
-            if length >= 0.5 * self.rho and promised > 0:
+            if promised > 0 and (length >= 0.5 * self.rho or (self.missed < _KEPT and length > _SHORTEST * self.rho)):
                 self.promised = promised
                 self._enter("step", point[None])
                 return
@@ -374,7 +375,7 @@ class Quadratic(Region):
             self._take(point, self.was + self.promised)  # as bad as it promised to be good: the model turns aside
         if phase == "step":
             ratio = (self.was - height) / self.promised if math.isfinite(height) else -1.0
-            self.error = abs(self.was - height - self.promised)
+            self.error, self.missed = abs(self.was - height - self.promised), abs(ratio - 1.0)
             self.agreement += (float(ratio >= _GOOD) - self.agreement) / (len(self.columns) + 1)
             self._resize(ratio, length)
             if ratio < _BAD and not (self.violating and merit < INFEASIBLE):
