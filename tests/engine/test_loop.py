@@ -14,6 +14,7 @@ import pytest
 
 import thalweg as tw
 from thalweg.core.stopping import Progress, StopRule
+from thalweg.engine.unseen import unseen
 from thalweg.parts.stopping import Patience, Target
 from thalweg.parts.strategies import STRATEGIES
 
@@ -397,3 +398,25 @@ def test_measured_constraints():
     assert result.value >= 6
     assert result.components["latency"] <= 4
     assert any(trial.violation > 0 for trial in result.trials)
+
+
+class Stuck(tw.Strategy):
+    """Knows one point."""
+
+    def propose(self, n):
+        return np.zeros((n, self.dimension))
+
+    def learn(self, answers):
+        pass
+
+
+def test_a_space_that_was_not_counted_is_known_to_be_used_up_when_it_was_looked_through(monkeypatch):
+    """A chain of conditions: a thousand combinations, eleven points."""
+    monkeypatch.setattr("thalweg.core.space.COUNTABLE", 100)
+    chain = {"c0": [0, 1]} | {f"c{i}": tw.Choice([0, 1], when=f"c{i - 1} == 1") for i in range(1, 10)}
+    assert tw.Space(chain).size is None
+    looks = []
+    monkeypatch.setattr("thalweg.engine.supply.unseen", lambda *given: looks.append(1) or unseen(*given))
+    result = tw.minimize(len, chain, max_evals=200, strategy=Stuck(), seed=0)
+    assert result.evaluations == 11 and result.stop_reason == "space exhausted: all 11 points are evaluated"
+    assert len(looks) <= 11  # the one that finds nothing is the last

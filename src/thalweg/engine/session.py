@@ -80,6 +80,8 @@ class Session:
         self._announced: list[dict[str, Any]] = []
         self._snapshot_at = perf_counter() + SNAPSHOT_S
         self.started = False
+        self.used_up = False
+        """A finite space that is too large to count was looked through, and every point of it has been opened."""
         self.unheard: list[Answers] = []
         """What the strategy is told next; the log has it already."""
         self.deferring = False
@@ -132,6 +134,7 @@ class Session:
 
     def begin(self, budget: int | None) -> None:
         """Start the strategy (a resumed one is started by `resume`)."""
+        self.used_up = False  # trials may have been retracted
         if not self.started:
             self.start(self.stream, budget)
         self._must_own()
@@ -464,7 +467,8 @@ class Session:
     @property
     def exhausted(self) -> bool:
         """Every feasible point of a finite space has been opened."""
-        return self.deterministic and self.space.size is not None and self.distinct >= self.space.size
+        size = self.space.size
+        return self.deterministic and (self.used_up or (size is not None and self.distinct >= size))
 
     def restart(self, seed: int, budget: int | None) -> None:
         """Begin the strategy anew with another seed; it hears what is known as foreign."""

@@ -240,9 +240,9 @@ class Supply:
         """Why there is nothing to evaluate, in words."""
         session = self.session
         if session.exhausted:
-            if not session.space.size:
+            if session.space.size == 0:
                 session.space.sample(1, default_rng(0))  # raises, and says which requirements cannot be met
-            return f"space exhausted: all {session.space.size} points are evaluated"
+            return f"space exhausted: all {session.distinct} points are evaluated"
         if session.strategy.done:
             return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"
         if self.waiting and session.strategy.pending:

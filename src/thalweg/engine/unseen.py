@@ -28,6 +28,7 @@ def unseen(session: Session, count: int) -> Chunk | None:
         if fresh:
             found = points[list(fresh.values())[:count]]
             return session.admit(np.full(len(found), FOREIGN), found)
+    session.used_up = raw <= LISTED  # every cell was looked at
     return None
 
 
