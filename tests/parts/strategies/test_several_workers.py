@@ -346,6 +346,17 @@ def test_a_particle_remembers_a_late_place_that_is_better():
     assert strategy._merit[5] == given.values[5, 0]
 
 
+@pytest.mark.parametrize(("name", "share"), [("genetic", 0.1), ("de", 0.3)])
+def test_idle_workers_do_not_breed_row_by_row(name, share, monkeypatch):
+    bred = []
+    kind = type(make_strategy(name))
+    brood = kind.brood
+    monkeypatch.setattr(kind, "brood", lambda self: bred.append(self.next_ticket) or brood(self))
+    one = crew(name, 8, 2000, values=bowl).run()
+    assert len(one.points) == 2000
+    assert len(bred) < share * 2000
+
+
 @pytest.mark.parametrize("name", ["de", "pso", "genetic", "nsga2"])
 def test_more_workers_than_members_get_points_everywhere(name):
     problem = cube(3)

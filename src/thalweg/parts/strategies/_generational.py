@@ -5,8 +5,9 @@ Answers may come in any order and grouping; a generation that is told in one gro
 without a copy.
 
 Who asks for more than a generation has, before all of it is told, has idle workers. With `quorum` None they get rows at
-once: the generation is closed with what was told, the next brood is made for as many rows as are asked for, and what
-comes later goes to `late`, with what was noted about it. With a share they wait until so much of it was told.
+once: the generation is closed with what was told, the next brood is made for as many rows as are asked for (at least an
+quarter of a population, which costs little more than one row), and what comes later goes to `late`, with what was noted
+about it. With a share they wait until so much of it was told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ _OPTIONAL = {"violations": 0.0, "seconds": np.nan, "fidelities": 1.0, "noise": n
 """Fields of Answers that may be None, and what stands for a row whose group did not have them."""
 
 
+PART = 4
+"""Rows that are bred at once for who asks for less: a quarter of a population. With 8 workers that takes `genetic` a
+fifth and `de` half of the time of one row after the other, at the same area over time; a third cost `genetic` 2 to 7 %.
+"""
+
+
 class Generational(Strategy):
     """Abstract: write `brood` and `evolve`; `begin` must call `super().begin()` first.
 
@@ -38,6 +45,8 @@ class Generational(Strategy):
     """The most foreign answers kept waiting."""
     quorum: float | None = 1.0
     """Share of a generation that must have been told before an ask may close it and begin the next one; None: any."""
+    size: int = 0
+    """Members of the population, where the brood may be cut."""
     divides: bool = False
     """Whether the brood may be cut: rows that were not given are never heard of again."""
 
@@ -117,9 +126,10 @@ class Generational(Strategy):
         self._brood = self.brood()
         self._first, self._heard, self._given = self.next_ticket, 0, 0
         self.generation += len(self._brood) > 0
-        if len(self._late) and self.quorum is None and self.divides and n < len(self._brood):
+        part = max(n, self.size // PART)
+        if len(self._late) and self.quorum is None and self.divides and part < len(self._brood):
             # rows that are given later are better made later; not always the same ones, if they have an order
-            slots = np.sort((self.next_ticket + np.arange(n)) % len(self._brood))
+            slots = np.sort((self.next_ticket + np.arange(part)) % len(self._brood))
             self._brood = self._brood[slots]
             self.cut(slots)
 
@@ -137,11 +147,12 @@ class Generational(Strategy):
         size, first = len(self._brood), self._first
         if len(self._late):
             current = answers.tickets >= first
+            if not current.any():
+                self._hear_late(answers)
+                return
             if not current.all():
                 self._hear_late(answers.rows(~current))
                 answers = answers.rows(current)
-                if not len(answers):
-                    return
         # bytes: the quickest way to compare the tickets with first, first + 1, ...
         if len(answers) == size and answers.tickets.tobytes() == np.arange(first, first + size).tobytes():
             self._heard = size
@@ -156,7 +167,9 @@ class Generational(Strategy):
     def _hear_late(self, answers: Answers) -> None:
         at = np.searchsorted(self._late, answers.tickets)
         notes = self._notes[at]
-        self._late, self._notes = np.delete(self._late, at), np.delete(self._notes, at, axis=0)
+        others = np.ones(len(self._late), dtype=np.bool_)
+        others[at] = False
+        self._late, self._notes = self._late[others], self._notes[others]
         self.late(answers, notes)
 
     def _close_early(self) -> None:

@@ -305,7 +305,7 @@ class DE(Generational):
             elif self._merit[member] == math.inf:  # it had no answer yet: nothing is replaced
                 self._pool[member], self._merit[member] = answers.points[i], merit[i]
                 self._order = self._merit.argsort(kind="stable")
-            else:
+            elif merit[i] <= self._merit[member]:
                 self._select(np.array([member]), answers.points[one], merit[one], notes[one, 2], notes[one, 3])
 
     def _found(self, answers: Answers, merit: Floats, slots: Ints | slice) -> None:

@@ -16,7 +16,7 @@ from ...core.errors import StrategyError
 from ...core.parameter import CONTINUOUS
 from ...core.strategy import Abilities
 from ...numerics.quasi_random import latin_hypercube
-from ._generational import Generational, merits
+from ._generational import PART, Generational, merits
 from ._operators import (
     Columns,
     flip,
@@ -162,8 +162,8 @@ class Genetic(Generational):
         return points
 
     def _count(self) -> int:
-        """Children of a brood: for who cannot wait for answers as many as are asked for."""
-        return min(self.wanted, self.size) if self.speculates and self.divides else self.size
+        """Children of a brood: for who cannot wait for answers not many more than are asked for."""
+        return min(max(self.wanted, self.size // PART), self.size) if self.speculates and self.divides else self.size
 
     def _real_children(self) -> Floats:
         """What `_children` does, where every column is a real number: in place, entry by entry, without the copies."""
