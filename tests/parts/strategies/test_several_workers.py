@@ -346,7 +346,7 @@ def test_a_particle_remembers_a_late_place_that_is_better():
     assert strategy._merit[5] == given.values[5, 0]
 
 
-@pytest.mark.parametrize(("name", "share"), [("genetic", 0.1), ("de", 0.3)])
+@pytest.mark.parametrize(("name", "share"), [("genetic", 0.1), ("de", 0.45)])
 def test_idle_workers_do_not_breed_row_by_row(name, share, monkeypatch):
     bred = []
     kind = type(make_strategy(name))
