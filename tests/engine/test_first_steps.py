@@ -212,3 +212,29 @@ def test_a_killed_parent_leaves_no_words_and_no_workers(tmp_path):
     run.send_signal(signal.SIGKILL)
     _, told = run.communicate(timeout=30)  # the pipes are closed when the last worker has ended
     assert "Traceback" not in told and "BrokenPipe" not in told
+
+
+@dataclass
+class Picky:
+    """Not every point is one."""
+
+    rate: Annotated[float, tw.Float(0, 1)]
+    count: Annotated[int, tw.Integer(1, 9)] = 3
+
+    def __post_init__(self):
+        if self.rate > 0.5:
+            raise ValueError("rate is too large")
+
+
+@pytest.mark.parametrize("evaluator", ["inline", "process"])
+def test_what_a_dataclass_refuses_is_a_failed_trial(evaluator, tmp_path):
+    options = {"max_evals": 20, "strategy": "random", "seed": 0, "store": str(tmp_path / "picky.db")}
+    result = tw.minimize(picky, Picky, evaluator=evaluator, **options)
+    failed = [trial for trial in result.trials if not trial.ok]
+    assert 0 < len(failed) < 20 and isinstance(result.params, Picky)
+    assert all(trial.params["rate"] > 0.5 and "rate is too large" in trial.error for trial in failed)
+    assert len(result.rows()) == 20
+
+
+def picky(config):
+    return config.rate * config.count

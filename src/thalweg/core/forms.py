@@ -144,6 +144,30 @@ def _from_dataclass(kind: type) -> dict[str, Parameter]:
     return found
 
 
+class Refused(dict[str, Any]):
+    """The parameters of a point that the dataclass refuses, in its `__post_init__` for instance.
+
+    What it raised is raised again when a field is read: so the evaluation of the point fails, and the study goes on.
+    """
+
+    def __init__(self, values: Mapping[str, Any], error: Exception) -> None:
+        super().__init__(values)
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise self._error
+
+
+def built(kind: type, values: dict[str, Any]) -> Any:
+    """The typed object with these values of its fields; `Refused` where it raises."""
+    try:
+        return kind(**values)
+    except Exception as error:
+        return Refused(values, error)
+
+
 def _from_hint(hint: Any) -> Parameter | None:
     if typing.get_origin(hint) is typing.Annotated:
         return next((item for item in hint.__metadata__ if isinstance(item, Parameter)), None)

@@ -176,7 +176,7 @@ class Space:
         if self.type is None:
             return rows
         nothing = dict.fromkeys(self.names) if active is not None else {}
-        return [self.type(**{**nothing, **row}) for row in rows]
+        return [forms.built(self.type, {**nothing, **row}) for row in rows]
 
     def to_labels(self, reals: Floats, active: Mask | None = None) -> list[dict[str, Any]]:
         """n JSON-able dicts of the active parameters, the same in every process."""
