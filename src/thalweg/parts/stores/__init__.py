@@ -31,7 +31,8 @@ def open_store(given: str | os.PathLike[str] | Store | None = None, *, new: bool
 
     given: "memory" (also None), "sqlite:///relative.db", "sqlite:////absolute/path.db", a path that ends in .db,
     .sqlite or .sqlite3, "postgresql://user:password@host:port/database?options" (also postgres://), or a Store, which
-    is given back as it is. new: whether a file that is not there is made. options: the store's own, such as durability="fast".
+    is given back as it is. new: whether a file that is not there is made. options: the store's own, such as
+    durability="fast".
 
     Raises:
         StoreError: no such kind of store (what is not there raises, it never stands for something else), or the file
