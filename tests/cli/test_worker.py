@@ -100,12 +100,15 @@ def test_a_point_that_kills_its_worker_is_given_up(folder):
         (["mine:number"], "a function is expected"),
         (["mine"], "module:function"),
         (["other.py:f"], "there is no file"),
+        (["inner/json.py:f"], "Python has a module of its own called 'json'; give the file another name"),
         (["mine:bowl", "--name", "demos"], "did you mean 'demo'"),
         (["mine:bowl", "--store", "nowhere.db"], "there is no store"),
         (["mine:bowl", "--eval-timeout", "soon"], "auto or seconds"),
     ],
 )
 def test_bad_input_says_what_to_do(folder, words, text):
+    (folder / "inner").mkdir()
+    (folder / "inner" / "json.py").write_text("def f(params):\n    return 1.0\n")
     worker = start(folder, *words)
     _, err = worker.communicate(timeout=60)
     assert worker.returncode == 2

@@ -57,7 +57,12 @@ def _file(path: str) -> Any:
     if not place.is_file():
         raise ObjectiveError(f"there is no file {str(place)!r}")
     sys.path.insert(0, str(place.parent))  # as `python file.py` does; worker processes find it by its name, too
-    return importlib.import_module(place.stem)
+    module = importlib.import_module(place.stem)
+    if Path(getattr(module, "__file__", None) or "").resolve() != place:
+        raise ObjectiveError(
+            f"{path}: Python has a module of its own called {place.stem!r}; give the file another name"
+        )
+    return module
 
 
 def work(address: str, name: str, objective: Callable[..., Any], **keywords: Any) -> Result:
