@@ -100,7 +100,7 @@ def test_a_point_that_kills_its_worker_is_given_up(folder):
         (["mine:number"], "a function is expected"),
         (["mine"], "module:function"),
         (["other.py:f"], "there is no file"),
-        (["inner/json.py:f"], "a module that is loaded already is called"),
+        (["inner/json.py:f"], "a module of its own called 'json'; give the file another name"),
         (["mine:bowl", "--name", "demos"], "did you mean 'demo'"),
         (["mine:bowl", "--store", "nowhere.db"], "there is no store"),
         (["mine:bowl", "--eval-timeout", "soon"], "auto or seconds"),
