@@ -238,3 +238,27 @@ def test_what_a_dataclass_refuses_is_a_failed_trial(evaluator, tmp_path):
 
 def picky(config):
     return config.rate * config.count
+
+
+def test_people_hear_once_that_nothing_works():
+    heard = []
+
+    def mistaken(params):
+        return params["X"]
+
+    result = tw.minimize(mistaken, SPACE, max_evals=40, strategy="random", seed=0, listeners=[heard.append])
+    told = [event.data["text"] for event in heard if event.kind == "warning"]
+    assert result.failures == 40 and len(told) == 1
+    assert "evaluations so far have failed, one of the last with: KeyError: 'X'" in told[0]
+
+
+def test_failures_among_values_are_no_news():
+    heard = []
+
+    def fragile(params):
+        return 1 / max(params["n"] - 3, 0)
+
+    tw.minimize(
+        fragile, {"n": (0, 9)}, initial=[{"n": 9}], max_evals=10, strategy="grid", seed=0, listeners=[heard.append]
+    )
+    assert [event for event in heard if event.kind == "warning"] == []

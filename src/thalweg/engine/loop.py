@@ -34,6 +34,8 @@ SOFT = ("max_evals", "space exhausted", "stalled: the strategy waits")
 RENEWING = "the strategy begins anew"
 TURN_S = 0.005
 """So long a run whose evaluator never suspends keeps an event loop that others use."""
+DOUBT = 5
+"""When so many evaluations have failed and none has not, people hear of it: mostly the objective has a mistake."""
 EARLY = 256
 """Only this early may a wrong kind of value end the study: later it is one failed trial among good ones."""
 
@@ -64,6 +66,7 @@ class Loop:
         self.thinking = Thinking(session, options.beside)
         self.supply = Supply(session, limits, self.flights, options.width, self.thinking)
         self._turn_at = perf_counter()
+        self._trusting = True
 
     @property
     def evaluator(self) -> Evaluator:
@@ -307,9 +310,20 @@ class Loop:
             self.session.emit("retried", number=number, attempt=second.attempt)
         return chunk.rows(~again), kept(outcomes, ~again)
 
+    def _doubt(self, error: str) -> None:
+        """Tell people, once, that nothing has worked so far."""
+        if not self._trusting:
+            return
+        failed = self.session.history.count(Status.FAILED)
+        self._trusting = failed < DOUBT and not self.session.history.count(Status.DONE)
+        if failed >= DOUBT and not self.session.history.count(Status.DONE):
+            text = f"all {failed} evaluations so far have failed, one of the last with: {error}"
+            self.session.emit("warning", text=text)
+
     def _look_at_errors(self, outcomes: Outcomes) -> None:
         """An objective whose very first values are no numbers cannot be right: the study ends with its message."""
         first = next(iter(outcomes.errors.values()))
+        self._doubt(first.partition("\n")[0])
         if not first.startswith("ObjectiveError") or self.supply.used > EARLY:
             return
         if "finite number" in first or "too large" in first or self.session.history.count(Status.DONE):
