@@ -127,14 +127,24 @@ def sbx_all(first: Floats, second: Floats, rng: np.random.Generator, eta: float)
     some = not apart.all()
     if some:
         gap[~apart] = 1.0
-    rooms = np.empty((2, k))  # of the children below and above
+    rooms = np.empty((2, k))  # of the children below and above; from here on in place, operation by operation
     rooms[0] = low
     np.subtract(1.0, high, out=rooms[1])
-    inner = draws[1] * (2.0 - (1.0 + 2.0 * rooms / gap) ** -(eta + 1.0))
-    spread = np.where(inner <= 1.0, inner, 1.0 / np.maximum(2.0 - inner, 1e-300)) ** power * gap
+    rooms *= 2.0
+    rooms /= gap
+    rooms += 1.0
+    inner = rooms ** -(eta + 1.0)
+    np.subtract(2.0, inner, out=inner)
+    inner *= draws[1]
+    beyond = np.maximum(2.0 - inner, 1e-300)
+    np.divide(1.0, beyond, out=beyond)
+    spread = np.where(inner <= 1.0, inner, beyond) ** power
+    spread *= gap
     centre, swap = low + high, draws[2] < 0.5
-    below, above = 0.5 * (centre - spread[0]), 0.5 * (centre + spread[1])
-    one, two = np.where(swap, above, below), np.where(swap, below, above)
+    np.subtract(centre, spread[0], out=spread[0])
+    spread[1] += centre
+    spread *= 0.5
+    one, two = np.where(swap, spread[1], spread[0]), np.where(swap, spread[0], spread[1])
     if some:
         one, two = np.where(apart, one, first), np.where(apart, two, second)
     return np.minimum(np.maximum(one, 0.0), 1.0), np.minimum(np.maximum(two, 0.0), 1.0)

@@ -10,6 +10,7 @@ import math
 from typing import Any, ClassVar, Literal, final, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.batch import Answers, Floats, Ints, Mask
 from ...core.errors import StrategyError
@@ -105,6 +106,8 @@ class Genetic(Generational):
         self.seen = Seen.of(self.problem)
         columns = Columns.of(space)
         self._numbers, self._ordered, self._labels = columns.metric, columns.ordered, columns.unordered
+        self._span = _neighbours(columns.ordered)
+        self._widths: Floats = 1.0 / np.asarray(space.levels)[columns.ordered]
         self._masks, self._orders = columns.masks, list(columns.orders)
         self._metric = np.isin(np.arange(self.dimension), columns.metric)
         self._plain = bool((space.kinds == CONTINUOUS).all())
@@ -217,7 +220,9 @@ class Genetic(Generational):
         if stays:  # parents live on: a child that crossover left alone is mutated in any case
             self._ensure(chosen, (children == parents).all(axis=1).nonzero()[0])
         children = self._settled(self._mutate(children, chosen, steps))
-        origin = self._origin(children, parents, source)
+        exact = self._plain and opt["crossover"] == "sbx"  # real numbers meet nobody but their parent by chance
+        hashes = None if exact else row_hashes(np.concatenate([pop, children]))
+        origin = _by_parent(children, parents, source, len(pop)) if hashes is None else _firsts(hashes)[len(pop) :]
         again = origin != len(pop) + np.arange(count)
         if not stays:  # one copy of a member lives on with the member's value
             same = (origin < len(pop)).nonzero()[0]
@@ -226,31 +231,24 @@ class Genetic(Generational):
         if len(at):
             forced = self._genes(np.ones(len(at), dtype=np.bool_))
             self._ensure(forced, np.arange(len(at)))
-            children[at] = self._settled(self._mutate(children[at], forced, steps[at]))
-            origin = self._origin(children, parents, source)
+            changed = self._settled(self._mutate(children[at], forced, steps[at]))
+            children[at] = changed
+            if hashes is None:
+                origin = _by_parent(children, parents, source, len(pop))
+            else:
+                hashes[len(pop) + at] = row_hashes(changed)
+                origin = _firsts(hashes)[len(pop) :]
         new = origin == len(pop) + np.arange(count)
         if new.all():
             self._carried = np.empty(0, dtype=np.int64)
         else:
-            self._carried = np.unique(origin[origin < len(pop)])
+            known = np.zeros(len(pop), dtype=np.bool_)  # np.unique would load numpy.ma, which takes 30 ms
+            known[origin[origin < len(pop)]] = True
+            self._carried = known.nonzero()[0]
             children, steps = children[new], steps[new]
         points, kept = self.seen.fresh(children, space, rng)
         self._child_steps = steps[kept]
         return points if len(points) or self.seen.exhausted else self._random_rows(count)
-
-    def _origin(self, children: Floats, parents: Floats, source: Ints) -> Ints:
-        """(n,) for each child the first row of population + children that is equal to it: below the population's size
-        it is a known member, size + its own number: it is new.
-        """
-        size = len(self._pop)
-        if self._plain and self.options["crossover"] == "sbx":  # real numbers meet nobody but their parent by chance
-            return np.where((children == parents).all(axis=1), source, size + np.arange(len(children)))
-        hashes = row_hashes(np.concatenate([self._pop, children]))
-        ordered = np.sort(hashes)
-        if not (ordered[1:] == ordered[:-1]).any():
-            return size + np.arange(len(children))
-        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-        return np.asarray(first[inverse][size:])
 
     def _settled(self, rows: Floats) -> Floats:
         """Rows as they will be evaluated, so that a change that is no change is seen."""
@@ -306,7 +304,8 @@ class Genetic(Generational):
         rng, levels = self.rng, self.problem.space.levels
         result = rows.copy()
         flat = result.reshape(-1)
-        numbers = (chosen & self._metric).ravel().nonzero()[0]
+        numeric = chosen if self._numbers.size == self.dimension else chosen & self._metric
+        numbers = numeric.ravel().nonzero()[0]
         old = flat.take(numbers)
         if self.options["self_adaptive"]:
             spread = steps.take(numbers // self.dimension)
@@ -319,8 +318,8 @@ class Genetic(Generational):
         if self._plain:
             return result
         if self._ordered.size:  # a move below one step would be rounded away
-            at = self._ordered
-            result[:, at] = _whole_steps(rows[:, at], result[:, at], chosen[:, at], 1.0 / levels[at])
+            at = slice(*self._span) if self._span else self._ordered  # neighbours: views are faster
+            result[:, at] = _whole_steps(rows[:, at], result[:, at], chosen[:, at], self._widths)
         if self._labels.size:
             at = self._labels
             result[:, at] = redraw(result[:, at], levels[at], rng, chosen[:, at])
@@ -392,6 +391,31 @@ def tournament(merit: Floats, rounds: int, entrants: int, rng: np.random.Generat
     """(rounds,) winners, each the best of `entrants` members drawn with replacement."""
     drawn = (rng.random((entrants, rounds)) * len(merit)).astype(np.int64)
     return np.asarray(drawn[merit[drawn].argmin(axis=0), np.arange(rounds)])
+
+
+def _by_parent(children: Floats, parents: Floats, source: Ints, size: int) -> Ints:
+    """(n,) for each child its parent's place `source` (n,) if it is equal to it, else size + its own number."""
+    return np.where((children == parents).all(axis=1), source, size + np.arange(len(children)))
+
+
+def _firsts(hashes: NDArray[np.uint64]) -> Ints:
+    """(n,) for each row the first one that is equal to it; hashes: (n,)."""
+    ordered = np.sort(hashes)
+    starts = np.ones(len(hashes), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
+    if starts.all():
+        return np.arange(len(hashes))
+    order = hashes.argsort(kind="stable")
+    firsts = np.empty(len(hashes), dtype=np.int64)
+    firsts[order] = order[starts][starts.cumsum() - 1]
+    return firsts
+
+
+def _neighbours(columns: Ints) -> list[int]:
+    """[first, last + 1] where columns (k,) are neighbours, else []."""
+    if not columns.size or (np.diff(columns) != 1).any():
+        return []
+    return [int(columns[0]), int(columns[-1]) + 1]
 
 
 def _equal_rows(rows: Floats, others: Floats) -> Ints:
