@@ -87,6 +87,7 @@ def test_what_is_in_no_table_is_named_without_addresses():
         ("de(population=open('f'))", "unknown strategy 'open'"),
         ("de(population=(1).real)", "cannot be an option"),
         ("random(3)", "it has no options"),
+        ("grid(points='a')", "strategy 'grid': invalid literal.*its options: points"),
         ("gp", "here it is called 'bayesian'"),
         ("TPESampler", "here it is called 'tpe'"),
         ("DE", "here it is called 'de'"),

@@ -66,7 +66,9 @@ def make_strategy(given: str | Strategy | type[Strategy], *children: Any, **opti
         raise StrategyError(f"a strategy is a name such as 'de', a Strategy or its class; got {given!r:.80}")
     try:
         return kind(*children, **options)
-    except TypeError as error:
+    except StrategyError:
+        raise
+    except (TypeError, ValueError) as error:
         why = str(error).replace(f"{kind.__name__}.__init__()", "it")
         raise StrategyError(f"strategy {given!r}: {why}; {_takes(kind)}") from error
 
