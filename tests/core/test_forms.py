@@ -144,7 +144,7 @@ class Unreadable:
         ([(0, 1), (0, float("inf"))], r"bounds row 1 \(0, inf\): Float high: a finite number is expected"),
         ([(0, 1), (-1.7e308, 1.7e308)], r"bounds row 1 .*: Float: high - low is too large"),
         ([(0, 1), (0, 1, 2)], r"rows of \[2, 3\] entries are not a space"),
-        ([1, 2], r"rows of \[0\] entries are not a space"),
+        ([1, 2], r"one point or one pair of bounds, not a space"),
         ([("a", 0, 1), ("a", 0, 1)], r"parameter names must differ, \['a'\] come twice"),
         (Empty, "Empty has no fields"),
         (Bare, r"field 'x' of Bare has no parameter; write x: Annotated\[float, Float\(low, high\)\]"),

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import numpy as np
 import pytest
 
 import thalweg as tw
@@ -34,6 +35,8 @@ def square(params):
         ("sampler", "here it is strategy"),
         ("x0", "here it is initial"),
         ("callback", "here it is listeners"),
+        ("bounds", "here it is the second argument, the space"),
+        ("args", "here it is functools.partial around the objective"),
         ("max_eval", "did you mean max_evals"),
         ("nonsense", "known: aggregate, cache"),
     ],
@@ -135,6 +138,20 @@ def test_a_requirement_that_is_none(given):
 def test_nothing_that_varies(name):
     with pytest.raises(tw.StrategyError, match="no parameter that varies"):
         tw.minimize(lambda params: 1.0, {"x": 5}, strategy=name, max_evals=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([0.5, 0.5, 1], r"is one point or one pair of bounds, not a space.*a first point is given as initial=\[...\]"),
+        (np.zeros(3), r"\[0.0, 0.0, 0.0\] is one point"),
+        ((-5, 5), r"\(-5, 5\) is one point"),
+        (square, "the objective comes first, the space second"),
+    ],
+)
+def test_what_is_mistaken_for_a_space(given, told):
+    with pytest.raises(tw.SpaceError, match=told):
+        tw.minimize(square, given, max_evals=3)
 
 
 @dataclass

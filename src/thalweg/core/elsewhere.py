@@ -5,6 +5,9 @@ from __future__ import annotations
 _KEYWORDS = {
     "max_evals": "n_trials n_calls n_iter maxiter maxfun maxfev max_iter max_evaluations max_nfev num_samples budget "
     "total_trials trials iterations evaluations n_evals evals num_evaluations",
+    "the second argument, the space": "bounds search_space dimensions parameter_space pbounds config parametrization "
+    "configspace ranges",
+    "functools.partial around the objective": "args kwargs fargs f_args",
     "timeout (seconds)": "max_time time_limit walltime_limit wall_clock_limit time_budget time_budget_s max_seconds",
     "workers": "n_jobs num_workers max_workers jobs threads processes n_workers parallel batch_size concurrency",
     "strategy": "sampler algo algorithm method search_alg optimizer solver suggest",

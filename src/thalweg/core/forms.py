@@ -42,8 +42,17 @@ def parameters_of(given: Any) -> tuple[dict[str, Parameter], str, type | None]:
     if type(given).__name__ == "Bounds" and hasattr(given, "lb"):  # scipy.optimize.Bounds
         lower, upper = np.broadcast_arrays(np.atleast_1d(given.lb), np.atleast_1d(given.ub))
         given = list(zip(lower.tolist(), upper.tolist(), strict=True))
+    if isinstance(given, np.ndarray) and given.ndim == 1:
+        given = given.tolist()
+    if isinstance(given, Sequence) and given and all(map(_is_number, given)):
+        raise SpaceError(
+            f"{given!r:.80} is one point or one pair of bounds, not a space; bounds are [(low, high), ...], a first point "
+            f"is given as initial=[...]; {_HOW}"
+        )
     if isinstance(given, Sequence) and given and not isinstance(given, (str, bytes)):
         return _from_rows(given)
+    if callable(given) and not isinstance(given, type):
+        raise SpaceError(f"{given!r:.80} is a function, not a space; the objective comes first, the space second")
     raise SpaceError(f"{given!r:.80} is not a space; {_HOW}")
 
 
