@@ -46,8 +46,8 @@ def parameters_of(given: Any) -> tuple[dict[str, Parameter], str, type | None]:
         given = given.tolist()
     if isinstance(given, Sequence) and given and all(map(_is_number, given)):
         raise SpaceError(
-            f"{given!r:.80} is one point or one pair of bounds, not a space; bounds are [(low, high), ...], a first point "
-            f"is given as initial=[...]; {_HOW}"
+            f"{given!r:.80} is one point or one pair of bounds, not a space; bounds are [(low, high), ...], a first "
+            f"point is given as initial=[...]; {_HOW}"
         )
     if isinstance(given, Sequence) and given and not isinstance(given, (str, bytes)):
         return _from_rows(given)
