@@ -71,12 +71,14 @@ class Models:
         """
         models: list[Model] = []
         alone = np.sort(np.unique(shares, axis=0, return_index=True)[1])
+        alike = len(alone) < len(x)
+        own = alone if alike else slice(None)
         look = np.arange(len(x)) if len(x) <= _LOOK else np.sort(rng.choice(len(x), _LOOK, replace=False))
         for j in range(len(self.theta)):
             y = np.ascontiguousarray(shares[:, j])
             fitted = Fitted(self.theta[j], int(self.counts[j]))
-            smooth = fitted.update(x[alone], y[alone], groups, total, True)
-            if len(alone) < len(x):
+            smooth = fitted.update(x[own], y[own], groups, total, True)
+            if alike:
                 smooth = replace(Posterior.of(x, y, groups, fitted.theta), scale=smooth.scale)
             self.theta[j], self.counts[j] = fitted.theta, fitted.count
             found = np.isfinite(self.rough[j, 0])
