@@ -22,10 +22,10 @@ def page(
 The share of the best hypervolume that a solver has after so many evaluations, thalweg beside rivals: {count} problems,
 seed {told}, {one}. ZDT, DTLZ, WFG and RE are problems of the literature with two to four objectives; `tree` is a
 decision tree's error in cross-validation against its size. Constants were chosen on the same problems, most with other
-seeds; but what is done where models stay (a wild herd, far steps, how turns are shared, ties on plateaus, when a bound is
-believed) with seeds 0 to 5 of `dtlz2`, `dtlz7`, `tree`, `wfg4`, `wfg9` and `zdt3`, this one among them, and so were the
-range of small fronts, parents of equal values, the rule of the reference, and from when on what no model explains counts
-as a chance.
+seeds; but what is done where models stay (a wild herd, far steps, how turns are shared, ties on plateaus, when a bound
+is believed) with seeds 0 to 5 of `dtlz2`, `dtlz7`, `tree`, `wfg4`, `wfg9` and `zdt3`, this one among them, and so were
+the range of small fronts, parents of equal values, the rule of the reference, and from when on what no model explains
+counts as a chance.
 
 Volumes are measured from 1.1 times the front's range, and shown as shares of the whole front's, or of the best that any
 run found. Budgets are evaluations per parameter.
