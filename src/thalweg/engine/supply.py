@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from numpy.random import default_rng
+import numpy as np
 
 from .chunk import Chunk
 from .limits import Limits
@@ -241,7 +241,7 @@ class Supply:
         session = self.session
         if session.exhausted:
             if session.space.size == 0:
-                session.space.sample(1, default_rng(0))  # raises, and says which requirements cannot be met
+                session.space.sample(1, np.random.default_rng(0))  # raises, and says which requirements cannot be met
             return f"space exhausted: all {session.distinct} points are evaluated"
         if session.strategy.done:
             return f"the strategy is done: {session.strategy.why or type(session.strategy).__name__}"
