@@ -8,7 +8,7 @@ from scipy import optimize
 from test_several_workers import Crew
 
 from thalweg.core.batch import Status
-from thalweg.core.choices import Choice
+from thalweg.core.choices import Choice, Fixed
 from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Float, Integer
 from thalweg.core.problem import Problem
@@ -139,9 +139,10 @@ def test_a_finite_space_is_enumerated_once_and_done(kind):
         assert len(points) == space.size == len({row.tobytes() for row in points})
 
 
-def test_nothing_to_vary():
-    space = Space({"a": Float(1.0, 1.0), "b": Choice(["only"])})
-    strategy = DirectL()
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("space", [Space({"a": Float(1.0, 1.0), "b": Choice(["only"])}), Space({"a": Fixed(2.0)})])
+def test_nothing_to_vary(kind, space):
+    strategy = kind()
     points, _ = run(strategy, Problem(space), bowl, 10)
     assert len(points) == 1 and strategy.done
 

@@ -23,6 +23,8 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Problem
 from thalweg.core.space import Space
 from thalweg.parts.strategies.nelder_mead import NelderMead
+from thalweg.parts.strategies.quadratic import Quadratic
+from thalweg.parts.strategies.quasi_newton import QuasiNewton
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "nelder_mead.json"
 
@@ -267,3 +269,12 @@ def test_options_must_make_sense():
         NelderMead(size=0.9)
     with pytest.raises(StrategyError, match="x0"):
         NelderMead(x0=[0.5]).start(cube(2), 0)
+
+
+@pytest.mark.parametrize("kind", [NelderMead, Quadratic, QuasiNewton])
+def test_a_start_is_a_point_of_the_cube(kind):
+    with pytest.raises(StrategyError, match="shape"):
+        kind(x0=[0.5]).start(cube(2), 0)
+    for x0 in ([5.0, 5.0], [0.5, np.nan]):
+        with pytest.raises(StrategyError, match="own units"):
+            kind(x0=x0).start(cube(2), 0)

@@ -16,6 +16,20 @@ _NEAR = (0.03, 0.2)  # how far from the best point runs near it start: standard 
 _STARTS = 64  # candidates for the start of a run far from all others
 
 
+def check_start(x0: Floats | list[float] | None, dimension: int) -> None:
+    """Raises StrategyError: a first point that is not (D,) numbers in [0, 1]."""
+    if x0 is None:
+        return
+    point = np.asarray(x0, dtype=np.float64)
+    if point.shape != (dimension,):
+        raise StrategyError(f"x0 must be a point (D,) = ({dimension},) of the unit cube, got shape {point.shape}")
+    if not ((point >= 0.0) & (point <= 1.0)).all():
+        raise StrategyError(
+            f"x0 is a point of the unit cube, numbers in [0, 1], got {point.tolist()}: a start in the parameters' own "
+            "units is given as initial=[{...}] (minimize) or study.enqueue({...})"
+        )
+
+
 class Phased(Strategy):
     """Abstract: points are wanted in phases; small runs near the best point and ones far from all earlier runs take
     turns, so that each kind gets the same share of the evaluations. `begin` calls `_prepare`.
@@ -33,8 +47,7 @@ class Phased(Strategy):
     def _prepare(self) -> None:
         """No phase, no run."""
         space, dimension = self.problem.space, self.dimension
-        if self.x0 is not None and np.shape(self.x0) != (dimension,):
-            raise StrategyError(f"x0 must be a point (D,) = ({dimension},) of the cube, got shape {np.shape(self.x0)}")
+        check_start(self.x0, dimension)
         levels = np.asarray(space.levels)
         self.columns: Ints = np.flatnonzero(levels > 1)
         self.cells: Floats = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]

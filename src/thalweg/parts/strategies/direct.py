@@ -80,7 +80,8 @@ class _Dividing(Strategy):
         self._heaps, self._known, self._depths, self._ranges, self._keys = {}, {}, [], [], []
         tables = cell_centres(space)
         self._tables = tables if any(table is not None for table in tables) else []
-        unlisted = ((space.kinds == ORDERED) | (space.kinds == UNORDERED)) & [table is None for table in tables]
+        without = np.array([table is None for table in tables], dtype=np.bool_)
+        unlisted = ((space.kinds == ORDERED) | (space.kinds == UNORDERED)) & without
         self._remembers = space.conditional or bool((space.kinds == KEY).any() or unlisted.any())
         self.count = 0
         self.centres = np.empty((64, d))
@@ -494,4 +495,4 @@ class DirectL(_Dividing):
 
     def measure(self, row: bytes | bytearray) -> float:
         """Half the longest side."""
-        return 0.5 * _SIDES[min(row)]
+        return 0.5 * _SIDES[min(row)] if row else 0.0

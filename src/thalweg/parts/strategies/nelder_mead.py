@@ -32,6 +32,7 @@ import numpy as np
 from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.strategy import Abilities, Strategy
+from ._phases import check_start
 from ._seen import Seen
 
 _REFLECT, _EXPAND, _OUTSIDE, _INSIDE = range(4)
@@ -65,8 +66,7 @@ class NelderMead(Strategy):
     def begin(self) -> None:
         """The first simplex is laid out at the first ask, when foreign points may be known."""
         space, dimension = self.problem.space, self.dimension
-        if self.x0 is not None and np.shape(self.x0) != (dimension,):
-            raise StrategyError(f"x0 must be a point (D,) = ({dimension},) of the cube, got shape {np.shape(self.x0)}")
+        check_start(self.x0, dimension)
         levels = np.asarray(space.levels)
         self.columns = np.flatnonzero(levels > 1)
         levels = levels[self.columns]
