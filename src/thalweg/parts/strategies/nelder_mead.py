@@ -12,8 +12,8 @@ doi:10.1137/S1052623497315203.
 - Rows wanted while all of a phase is out: random points, beside a first simplex anywhere, later on a sphere around the
   best vertex. One that beats every vertex takes a bad one's place before the next step. COCO's functions, 2, 5 and 10
   columns, 8 workers, areas over time: .104, .073 and .053; with idle workers and worse use of late rows .082, .061 and
-  .045. Tried instead: reflections of the next worst vertices (D. Lee, M. Wiswall, Comput. Econ. 30 (2007) 171-187,
-  doi:10.1007/s10614-007-9094-2) .098, .063, .046; the steps that may come next .090, .066, .049.
+  .045. Reflections of the next worst vertices (D. Lee, M. Wiswall, Comput. Econ. 30 (2007) 171-187,
+  doi:10.1007/s10614-007-9094-2) and the steps that may come next brought less.
 - Bounds: a trial point outside is reflected at the face once, then clipped.
 - A collapsed simplex is built anew: first oriented at the best point, then, when that gains nothing, at a random point.
 - Discrete columns: the simplex stays continuous, the space snaps; where a whole simplex falls into one cell of every
