@@ -84,7 +84,7 @@ def _led(name: str, cost: Callable[[Size], float], follower: str = "cmaes") -> N
 PLANS: dict[str, Named] = {
     # real numbers
     "gradients": Named(
-        hybrid([_GRADIENTS, _SCOUTS, _NEAR, one("cmaes")], [0, 3, 50, 50], [True, False, False, False]),
+        hybrid([_GRADIENTS, _SCOUTS, _NEAR, one("cmaes")], [0, 3, 80, 80], [True, False, False, False]),
         "quadratic models or gradients and a few points anywhere, then CMA-ES too",
         lambda size: [_quadratic_s(size), 0.0, _lq_s(size), 0.0],
     ),

@@ -31,7 +31,7 @@ class Handover(Composite):
         StrategyError: not two strategies, a trust outside [0, 1], after below 0.
     """
 
-    def __init__(self, *children: Child, trust: float = 0.1, after: float = 5.0, least: int = 4) -> None:
+    def __init__(self, *children: Child, trust: float = 0.1, after: float = 3.0, least: int = 4) -> None:
         super().__init__(*(children or ("quadratic", make_strategy("quasi_newton", restarts=False))))
         if len(self.children) != 2:
             raise StrategyError(f"Handover: who leads and who follows are two strategies, got {len(self.children)}")

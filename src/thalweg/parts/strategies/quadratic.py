@@ -51,6 +51,7 @@ _SHORTEST = 1e-6  # of rho: a shorter step is none, even after such a promise
 _FAR = (2.0, 10.0)
 _MOST = 100
 _HOPE = 3.0  # a run that would still be worse than the best after so many times its last gain is given up
+_WINDOW = 9  # steps that confidence is a mean of, at most: with 20 columns 21 saw too late that the model fails
 _LONGER = (2.0, 4.0)  # times delta: the first steps beside the one that is out; shorter ones did worse
 _AROUND = 0.5  # times delta: how far from the best point the others are (0.35 to 1 tried)
 _APART = (0.2, 0.3)  # of the step's length: nearer to one that is out, a longer or new one is not worth a row
@@ -376,7 +377,7 @@ class Quadratic(Region):
         if phase == "step":
             ratio = (self.was - height) / self.promised if math.isfinite(height) else -1.0
             self.error, self.missed = abs(self.was - height - self.promised), abs(ratio - 1.0)
-            self.agreement += (float(ratio >= _GOOD) - self.agreement) / (len(self.columns) + 1)
+            self.agreement += (float(ratio >= _GOOD) - self.agreement) / min(len(self.columns) + 1, _WINDOW)
             self._resize(ratio, length)
             if ratio < _BAD and not (self.violating and merit < INFEASIBLE):
                 if self._improve():
