@@ -280,11 +280,10 @@ class Loop:
         untold, supply = self.session.untold, self.supply
         while supply.turn and supply.turn[0] in untold:
             turn = untold.pop(supply.turn.popleft())
-            further = self.thinking.conclude(turn)
+            self.thinking.conclude(turn)  # further evaluations of a point come next, within the width
             await self.thinking.hear()
             if self.session.groups.grouped:
                 self._observe(turn, None)
-            supply.credits += 1 - further  # further evaluations of a point come next, within the width
             supply.waiting = False
             if not self._ending():
                 await supply.fill()  # ask k + W comes right after tell k

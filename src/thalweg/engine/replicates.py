@@ -284,6 +284,12 @@ class Replicates:
         """Numbers of all replicates of a trial's point."""
         return self._members.get(self._first.get(number, number), [number])
 
+    def turns(self, last: int) -> Sequence[int]:
+        """Those replicates of an unanswered point, whose newest trial is `last`, that an ordered run may have to take
+        in turn yet: a further evaluation was decided on after all others had had theirs."""
+        members = self.members(last)
+        return members if len(members) <= self.low else [last]
+
     def value(self, number: int) -> float:
         """The first objective of a trial's point, replicates aggregated; inf where one failed or violates."""
         return float(self.merits(np.array([number]))[0])

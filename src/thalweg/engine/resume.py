@@ -120,6 +120,22 @@ def _hear_the_rest(session: Session) -> None:
     numbers = session.groups.whole(np.array(theirs, dtype=np.int64))
     if len(numbers):
         session.tell_known(numbers)
+    if not session.groups.grouped:
+        _untold_foreign(session)
+
+
+def _untold_foreign(session: Session) -> None:
+    """Rows of this place without a ticket (initial points, points nobody had tried) that were recorded, and not told
+    before the study was killed."""
+    history, by = session.history, session.crew.ordinal
+    told: set[int] = set()
+    for entry in session.store.entries(session.study, 0, ("tell",), by):
+        told.update(unpack(entry.body["n"]).tolist())
+    final = history.final()
+    for number in final[history.tickets[final] == FOREIGN].tolist():
+        own = history.by.get(number, 0) == by and history.sources.get(number, "strategy") in ("initial", "strategy")
+        if own and number not in told:
+            session.untold[number] = chunk_of(history, [number], np.array([FOREIGN]))
 
 
 def _replay_entry(session: Session, entry: Entry, points: dict[int, Floats]) -> None:
@@ -148,20 +164,21 @@ def _requeue(session: Session, points: dict[int, Floats]) -> None:
     pending = session.strategy.pending_tickets
     opened = {int(t): n for n, t in enumerate(history.tickets[: history.n].tolist()) if t in pending}
     for ticket in sorted(pending):
-        number = opened.get(ticket)
-        if number is None:
+        last = opened.get(ticket)
+        if last is None:
             if ticket in points:
                 session.backlog.append(session.admit(np.array([ticket]), points[ticket][None]))
             continue
-        point = points[ticket] if ticket in points else session.space.encode(history.reals[number : number + 1])[0]
-        session.groups.placed(number, point)
-        chunk = _lost(chunk_of(history, [number], np.array([ticket]), point[None]))
-        if session.groups.lacks(number) or not session.groups.answerable(number):
+        point = points[ticket] if ticket in points else session.space.encode(history.reals[last : last + 1])[0]
+        session.groups.placed(last, point)
+        if session.groups.lacks(last) or not session.groups.answerable(last):
             continue  # nothing to tell before the others are opened
-        if history.statuses[number] >= Status.DONE:
-            session.untold[number] = chunk  # recorded, but the study was killed before it was told
-        else:
-            session.backlog.append(chunk)
+        for number in session.groups.turns(last):
+            chunk = _lost(chunk_of(history, [number], np.array([ticket]), point[None]))
+            if history.statuses[number] >= Status.DONE:
+                session.untold[number] = chunk  # recorded, but the study was killed before it was told
+            else:
+                session.backlog.append(chunk)
     session.backlog = [chunk for chunk in session.backlog if len(chunk)]
     opened_ones = sum(int(chunk.numbers[0]) >= 0 for chunk in session.backlog)
     for rows in (session.groups.lacking(), session.groups.owed()):

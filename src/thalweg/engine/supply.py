@@ -58,11 +58,9 @@ class Supply:
         """The strategy gave nothing and has heard nothing since."""
         self.turn: deque[int] = deque()
         """Ordered mode: numbers in the order in which they are told."""
-        self.credits = 0
-        if width is not None:
-            left = sum(len(chunk) for chunk in session.backlog if chunk.numbers[0] >= 0)
-            self.credits = width - left - len(session.untold) - session.groups.awaited
-            self.turn.extend(sorted(session.untold))
+        if width is not None:  # what runs again keeps its place among what was recorded already
+            opened = [number for chunk in session.backlog for number in chunk.numbers.tolist() if number >= 0]
+            self.turn.extend(sorted({*session.untold, *opened}))
         self._dry = 0
         self._restarts = 0
         self._settled = False
@@ -76,6 +74,12 @@ class Supply:
     def queued(self) -> int:
         """Rows in the queue."""
         return sum(map(len, self.queue)) if self.queue else 0
+
+    @property
+    def credits(self) -> int:
+        """Ordered mode: how many more rows may be between ask and tell. Counted from what is there, so that it is the
+        same after a resumption."""
+        return (self.width or 0) - len(self.turn) - self.session.groups.awaited
 
     @property
     def busy(self) -> bool:
@@ -111,8 +115,6 @@ class Supply:
             if chunk is None:
                 self.waiting = True
                 return self.nothing_left() if session.strategy.done and not self.busy else ""
-            if self.width is not None:
-                self.credits -= len(chunk)
             if not len(chunk):
                 if self._dried(want):
                     return self.nothing_left()
@@ -195,15 +197,15 @@ class Supply:
         """Rows from earlier: those with numbers run again at once, the others need room first."""
         backlog, self.session.backlog = self.session.backlog, []
         room = self.room
-        for position, chunk in enumerate(backlog):
+        for chunk in backlog:
             if chunk.numbers[0] >= 0:
                 self.queue.append(chunk)
                 if self.width is not None:
-                    self.turn = deque(sorted([*self.turn, *chunk.numbers.tolist()]))
+                    self.turn = deque(sorted({*self.turn, *chunk.numbers.tolist()}))
                 continue
             if room <= 0:
-                self.session.backlog += backlog[position:]
-                return
+                self.session.backlog.append(chunk)
+                continue
             fits = chunk.rows(slice(0, room))
             if len(fits) < len(chunk):
                 self.session.backlog.append(chunk.rows(slice(room, None)))
@@ -220,7 +222,8 @@ class Supply:
         if self._dry <= PATIENCE * max(session.strategy.stride, want, 1):
             return False
         self._dry = 0
-        fresh = unseen(session, max(1, min(self.room, self.flying.rows_together)))
+        together = self.flying.rows_together if self.width is None else want  # ordered: no matter how many workers
+        fresh = unseen(session, max(1, min(self.room, together)))
         if fresh is not None and len(fresh):
             session.emit("switched", reason="the strategy repeats itself: points nobody has tried are evaluated")
             self._enqueue(fresh)
