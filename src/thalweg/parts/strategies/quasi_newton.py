@@ -63,7 +63,7 @@ class QuasiNewton(Phased):
     An iteration is two rounds, or one where workers are idle: on smooth valleys d + 1 workers are at most twice as soon
     there as d, and more do not help. In finite spaces idle workers wait.
 
-    Raises StrategyError: an x0 of another shape.
+    Raises StrategyError: an x0 that is no point of the unit cube.
     """
 
     abilities = Abilities(learns_foreign=True)
