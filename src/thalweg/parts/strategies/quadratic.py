@@ -66,7 +66,8 @@ class Quadratic(Region):
     restarts: begin again then (otherwise it is done).
     x0: (D,) the first point in the unit cube; None: the best foreign point known before the first ask, or the middle.
 
-    Raises StrategyError: a radius outside (0, 0.5], an end that is not in (0, radius), an x0 that is no point of the unit cube.
+    Raises StrategyError: a radius outside (0, 0.5], an end that is not in (0, radius), an x0 that is no point of the
+    unit cube.
     """
 
     abilities = Abilities(learns_foreign=True)
