@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -96,12 +97,30 @@ def test_replicates(tmp_path, repeats):
     check(tmp_path, MIXED, "de", 7, noisy=True, repeats=repeats)
 
 
+@pytest.mark.parametrize("strategy", ["cmaes", "de", "nelder_mead", "pso"])
+def test_interrupted(tmp_path, strategy):
+    """Ctrl-C lets what runs come in, and asks for nothing more; what came in is told when the study goes on."""
+    whole = history(None, PLAIN, strategy, 0)
+    for timing in range(1, 4):
+        store, hit = tmp_path / f"{timing}.db", []
+
+        def listen(event, hit=hit, last=10 * timing + 1):
+            if event.kind == "finished" and last in event.data["numbers"]:
+                hit.append(last)
+                signal.raise_signal(signal.SIGINT)
+
+        assert len(history(store, PLAIN, strategy, timing, listener=listen)) < len(whole)
+        assert hit
+        assert history(store, PLAIN, strategy, -timing) == whole
+
+
 def test_replicates_where_the_budget_ends_within_a_point(tmp_path):
     check(tmp_path, MIXED, "de", 5, repeats=3, max_evals=49)
 
 
-def test_initial_points(tmp_path):
-    check(tmp_path, PLAIN, "de", 5, max_evals=40, initial=INITIAL)
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_initial_points(tmp_path, repeats):
+    check(tmp_path, PLAIN, "de", 7, max_evals=40, initial=INITIAL[:6], repeats=repeats)
 
 
 @pytest.mark.parametrize("strategy", ["de", "annealing"])

@@ -174,6 +174,10 @@ class Loop:
             return limits.check(supply.used) or "the rule allows no more trials"
         return limits.reason or ""
 
+    def _cut_short(self) -> bool:
+        """Whether people, or the clock, have ended the run."""
+        return self.signal.draining or self.signal.stopping or perf_counter() >= self.limits.ends_at
+
     def _under_way(self) -> list[Chunk]:
         flights = self.flights
         return [*self.supply.queue, *flights.flying.values(), *(chunk for chunk, _ in flights.landed)]
@@ -279,6 +283,8 @@ class Loop:
         """Tell each trial only after every earlier one: what the strategy hears does not depend on timing."""
         untold, supply = self.session.untold, self.supply
         while supply.turn and supply.turn[0] in untold:
+            if self._cut_short():
+                return  # told without asking in between they would lead elsewhere: they wait until the study goes on
             turn = untold.pop(supply.turn.popleft())
             self.thinking.conclude(turn)  # further evaluations of a point come next, within the width
             await self.thinking.hear()

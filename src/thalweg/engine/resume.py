@@ -120,21 +120,23 @@ def _hear_the_rest(session: Session) -> None:
     numbers = session.groups.whole(np.array(theirs, dtype=np.int64))
     if len(numbers):
         session.tell_known(numbers)
-    if not session.groups.grouped:
-        _untold_foreign(session)
+    _untold_foreign(session)
 
 
 def _untold_foreign(session: Session) -> None:
     """Rows of this place without a ticket (initial points, points nobody had tried) that were recorded, and not told
     before the study was killed."""
-    history, by = session.history, session.crew.ordinal
+    history, groups, by = session.history, session.groups, session.crew.ordinal
     told: set[int] = set()
     for entry in session.store.entries(session.study, 0, ("tell",), by):
         told.update(unpack(entry.body["n"]).tolist())
     final = history.final()
     for number in final[history.tickets[final] == FOREIGN].tolist():
         own = history.by.get(number, 0) == by and history.sources.get(number, "strategy") in ("initial", "strategy")
-        if own and number not in told:
+        if not own or groups.lacks(number) or not groups.answerable(number):
+            continue
+        members = groups.members(number)
+        if members[0] not in told and number in groups.turns(members[-1]):
             session.untold[number] = chunk_of(history, [number], np.array([FOREIGN]))
 
 
