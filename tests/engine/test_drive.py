@@ -19,8 +19,9 @@ SPACE = {"x": tw.Float(0, 1), "n": tw.Integer(1, 100)}
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     before = {process.pid for process in psutil.Process().children(recursive=True)}
+    earlier = set(threading.enumerate())  # of another test's store or study, until it is collected
     yield
-    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("thalweg")]
+    threads = [thread.name for thread in set(threading.enumerate()) - earlier if thread.name.startswith("thalweg")]
     for _ in range(200):
         left = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
         if not left:
