@@ -74,7 +74,7 @@ PLANS = (
         100,
         (10, 20, 50, 100),
         "Twenty problems a user would recognise; boxes for those that know boxes. `tw:auto` thinks no longer than "
-        "these quick evaluations are worth; `tw:auto?overhead=None` gives what it gives where evaluations take seconds.",
+        "these quick evaluations are worth; `tw:auto?overhead=None` shows it where evaluations take seconds.",
     ),
     Plan("conditional", "conditional", (), 100, (10, 20, 50, 100), "Choices that bring their own parameters."),
     Plan(
