@@ -383,28 +383,25 @@ class Session:
             params = self.history.trial(number).params
             self.emit("improved", number=number, value=values[0] if len(values) == 1 else values, params=params)
 
-    def conclude(self, chunk: Chunk) -> int:
-        """Tell the strategy about recorded rows (all final); gives how many deserve more and wait in the backlog."""
+    def conclude(self, chunk: Chunk) -> None:
+        """Tell the strategy about recorded rows (all final); those that deserve more wait in the backlog."""
         ready = self.groups.complete(chunk)
         if ready is None:
-            return 0
+            return
         tickets, points, numbers = ready
-        wanted = 0
         if self.groups.racing:
             more, rows = self.groups.further(tickets, points, numbers, self.best)
             if rows is not None:
-                wanted = len(rows)
                 self.log("again", n=pack(numbers[more]))
                 self.backlog.insert(sum(item.further for item in self.backlog), rows)
                 tickets, points, numbers = tickets[~more], points[~more], numbers[~more]
         if not len(numbers):
-            return wanted
+            return
         if self.groups.grouped:
             best = self.groups.best(numbers, self.best)
             if best is not None:
                 self.improved(best)
         self.tell(*self.cache.joined(tickets, points, numbers))
-        return wanted
 
     def tell(self, tickets: Ints, points: Floats, numbers: Ints) -> None:
         """Tell the strategy what recorded trials came to, as the answers to `tickets`."""

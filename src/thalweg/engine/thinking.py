@@ -88,16 +88,18 @@ class Thinking:
         proposals = await self._hop(partial(session.strategy.ask, want))
         return session.drawn(want, proposals, perf_counter() - before)
 
-    def conclude(self, chunk: Chunk) -> int:
+    def conclude(self, chunk: Chunk) -> None:
         """See `Session.conclude`; what the strategy is to hear may wait for `hear`."""
         session = self.session
         if not self.beside:
-            return session.conclude(chunk)
+            session.conclude(chunk)
+            return
         if not self.away:
-            return self._here(partial(session.conclude, chunk))
+            self._here(partial(session.conclude, chunk))
+            return
         session.deferring = True
         try:
-            return session.conclude(chunk)
+            session.conclude(chunk)
         finally:
             session.deferring = False
 

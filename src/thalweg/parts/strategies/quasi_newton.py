@@ -234,7 +234,7 @@ class QuasiNewton(Phased):
             self._slope()
 
     def _widths(self) -> Floats:
-        """(d,) of the differences, in shares of the box (Gill et al. 1983, eq. 7)."""
+        """(d,) of the differences, in shares of the box (Gill et al. 1983)."""
         d = len(self.columns)
         if self.care == 2:
             return np.full(d, _WIDE)
