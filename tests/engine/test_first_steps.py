@@ -14,6 +14,7 @@ import pytest
 
 import thalweg as tw
 from thalweg.core.errors import OutOfOrder
+from thalweg.parts.strategies import STRATEGIES
 
 SPACE = {"x": (-5.0, 5.0), "y": (-5.0, 5.0)}
 
@@ -134,10 +135,27 @@ def test_a_requirement_that_is_none(given):
         tw.Space({"n": (0, 3)}, require=given)
 
 
-@pytest.mark.parametrize("name", ["cmaes", "scipy:de", "portfolio", "lq_cmaes"])
-def test_nothing_that_varies(name):
-    with pytest.raises(tw.StrategyError, match="no parameter that varies"):
-        tw.minimize(lambda params: 1.0, {"x": 5}, strategy=name, max_evals=3)
+@pytest.mark.parametrize("space", [{"x": tw.Fixed(5)}, {"n": tw.Integer(4, 4), "kind": tw.Choice(["a"])}])
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_nothing_that_varies_is_evaluated_once(name, space):
+    calls = []
+    result = tw.minimize(lambda params: calls.append(params) or 1.0, space, strategy=name, max_evals=9, seed=0)
+    assert calls == [{"x": 5}] or calls == [{"n": 4, "kind": "a"}]
+    assert result.stop_reason == "space exhausted: all 1 points are evaluated"
+    assert result.value == 1.0
+    again = tw.minimize(lambda params: 1.0, space, strategy=name, max_evals=9, seed=0, noisy=True)
+    assert (again.evaluations, again.stop_reason) == (9, "max_evals: 9 evaluations")
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_two_points_are_both_evaluated(name):
+    calls = []
+    space = {"x": tw.Fixed(5), "on": tw.Boolean()}
+    result = tw.minimize(lambda params: calls.append(params["on"]) or 1.0 - params["on"], space, strategy=name,
+                         max_evals=9, seed=0)  # fmt: skip
+    assert sorted(calls) == [False, True]
+    assert result.stop_reason == "space exhausted: all 2 points are evaluated"
+    assert result.params == {"x": 5, "on": True}
 
 
 @pytest.mark.parametrize(

@@ -156,12 +156,19 @@ def test_a_planted_fault_is_caught(kind, check, message):
         event.set()
 
 
+class Refuses(Good):
+    def begin(self):
+        super().begin()
+        assert self.dimension, "no column"
+
+
 @pytest.mark.parametrize(
     ("kind", "check", "message"),
     [
         (Deaf, "gain", "says learns_foreign"),
         (Repeats, "finite", "are repeats"),
         (TwoAtOnce, "objectives", "one value expected"),
+        (Refuses, "still", "no column"),
     ],
 )
 def test_a_planted_fault_with_its_own_space_is_caught(kind, check, message):

@@ -11,6 +11,8 @@ The contract (the conformance suite in `thalweg.testing.strategy_suite` checks t
 6. `state()` is plain data (see `thalweg.core.plain`); a twin started alike and restored from it continues identically.
 7. Nothing that was given is changed, and nothing that was given away changes later (arrays are read-only).
 8. Answers hold the points *as evaluated* (repaired, snapped), which is what a strategy learns from.
+9. Where nothing varies there is nothing to search: `ask` gives the one point as often as it is asked for, `propose`,
+   `learn` and `absorb` are not called (`begin` is, with D = 0 or columns of one level).
 
 A tricky order that every strategy survives:
 
@@ -169,6 +171,7 @@ class Strategy(ABC):
         self.rng = np.random.default_rng(self.seeds)
         self.next_ticket = 0
         self._pending: set[int] = set()
+        self._still = problem.space.raw_size == 1  # one point: nothing varies
         self._books = frozenset(vars(self)) | {"_books"}
         self.begin()
 
@@ -192,7 +195,11 @@ class Strategy(ABC):
         """0..n proposals; none means "tell me something first", unless `done`."""
         self._must_be_started("ask")
         n = max(n, 0)
-        drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
+        drafted: Floats | Draft
+        if self._still:
+            drafted = self.problem.space.snap(np.full((n, self.dimension), 0.5))
+        else:
+            drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
         if isinstance(drafted, np.ndarray) and drafted.shape == (0, self.dimension):
             return Proposals(_NO_TICKETS, _frozen_rows(self.dimension))
         draft = drafted if isinstance(drafted, Draft) else Draft(drafted)
@@ -235,12 +242,14 @@ class Strategy(ABC):
         if FOREIGN in own:
             foreign = answers.tickets == FOREIGN
             self._settle_tickets(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
-            if not foreign.all():
+            if not foreign.all() and not self._still:
                 self.learn(answers.rows(~foreign))
-            self.absorb(answers.rows(foreign))
+            if not self._still:
+                self.absorb(answers.rows(foreign))
         else:
             self._settle_tickets(own, len(tickets))
-            self.learn(answers)
+            if not self._still:
+                self.learn(answers)
 
     def _settle_tickets(self, own: set[int], count: int) -> None:
         if len(own) != count or not own <= self._pending:

@@ -34,8 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import plain
-from ..core.batch import Answers, Floats
+from ..core.batch import FOREIGN, Answers, Floats, Status
+from ..core.choices import Choice, Fixed
 from ..core.errors import OutOfOrder, StrategyError
+from ..core.parameter import Integer
+from ..core.problem import Problem
+from ..core.space import Space
 from ._drive import Drive, Factory, Faults, Refused, SuiteFailure, require
 from .problems import make_test_problem
 
@@ -363,8 +367,27 @@ def once_start(suite: Suite) -> None:
         raise SuiteFailure("a call before start() was not refused")
 
 
+def once_still(suite: Suite) -> None:
+    """Where nothing varies (no columns, or of one level) it begins and gives the one point as often as asked."""
+    for parameters in ({"kind": Fixed("a")}, {"n": Integer(4, 4), "kind": Choice(["a"])}):
+        strategy, space = suite.factory(), Space(parameters)
+        strategy.start(Problem(space, noisy=True), 1, suite.budget)
+        point = space.snap(np.full((1, space.dimension), 0.5))
+        broken = Answers(np.array([FOREIGN]), point, np.full((1, 1), np.nan), np.array([Status.FAILED], dtype=np.int8))
+        strategy.tell(broken)
+        for n in (1, 8, 3):
+            given = strategy.ask(n)
+            require(len(given) == n, f"one point in the space, asked {n} times: {len(given)} rows")
+            values, done = np.ones((n, 1)), np.full(n, Status.DONE, dtype=np.int8)
+            strategy.tell(Answers(given.tickets, space.snap(given.points), values, done))
+        twin = suite.factory()
+        twin.start(Problem(space, noisy=True), 1, suite.budget)
+        twin.restore(plain.decode(json.loads(json.dumps(plain.encode(strategy.state())))))
+        same(strategy.ask(2).points, twin.ask(2).points, "where nothing varies, a restored twin goes another way")
+
+
 ONCE: dict[str, Callable[[Suite], None]] = {
-    "gain": once_gain, "finite": once_finite, "objectives": once_objectives, "start": once_start,
+    "gain": once_gain, "finite": once_finite, "objectives": once_objectives, "start": once_start, "still": once_still,
 }  # fmt: skip
 """Points that bring their own space."""
 

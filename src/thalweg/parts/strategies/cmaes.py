@@ -78,8 +78,6 @@ class CMAES(Generational):
         """Sort the columns and begin the first run at the first ask."""
         super().begin()
         space, d = self.problem.space, self.dimension
-        if not d:
-            raise StrategyError("cmaes: the space has no parameter that varies; strategy='random' takes any space")
         if self.mean0 is not None and np.shape(self.mean0) != (d,):
             raise StrategyError(
                 f"mean0 must be a point (D,) = ({d},) of the unit cube, got shape {np.shape(self.mean0)}"

@@ -93,8 +93,6 @@ class LqCMAES(Strategy):
             raise StrategyError(
                 f"start must be a point (D,) = ({dimension},) of the unit cube, got shape {np.shape(self.start_point)}"
             )
-        if not dimension:
-            raise StrategyError("lq_cmaes: the space has no parameter that varies; strategy='random' takes any space")
         levels = np.asarray(space.levels)
         self.columns = np.flatnonzero(levels > 1) if (levels > 1).any() else np.arange(dimension)
         self.cells = np.where(np.isinf(levels), 0.0, 1.0 / np.maximum(levels, 1.0))[self.columns]
@@ -115,7 +113,7 @@ class LqCMAES(Strategy):
         self.places: list[tuple[int, int, int]] = []  # ticket, generation, row
         self.tau = 0.0
         # the run
-        self.normal = Normal.make(np.full(d, 0.5), self.sigma, self.base)
+        self.normal = Normal.make(np.full(max(d, 1), 0.5), self.sigma, self.base)
         self.root: Floats = np.eye(d)  # the inverse of the distribution's
         self.first = self.sigma  # the run's first
         self.runs, self.doublings, self.regime = 0, 0, _LARGE

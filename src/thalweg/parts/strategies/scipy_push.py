@@ -51,8 +51,6 @@ class _Pushed(Strategy):
 
     def begin(self) -> None:
         """Forget everything, end an earlier run; SciPy itself is started by the first ask."""
-        if not self.dimension:
-            raise StrategyError("scipy: the space has no parameter that varies; strategy='random' takes any space")
         if self._pull is not None:
             self._pull.close()
         self._pull = None
