@@ -146,7 +146,7 @@ def before_key(rows):
 def test_arun_has_the_keywords_of_run():
     async def main():
         study = tw.Study({"x": tw.Float(0, 1, default=0.5)}, strategy="random", seed=0)
-        with pytest.raises(tw.ProblemError, match="worker"):
+        with pytest.raises(TypeError, match=r"arun\(\) has no keyword 'worker'; did you mean workers\?"):
             await study.arun(plain, max_evals=3, worker=3)
         return await study.arun(plain, max_evals=3, initial="defaults", retries=1, progress=False, stop=tw.Patience(50))
 

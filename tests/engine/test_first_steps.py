@@ -1,5 +1,7 @@
 """What newcomers do first, and the sentence that puts them right."""
 
+import asyncio
+import inspect
 import os
 import signal
 import subprocess
@@ -45,6 +47,55 @@ def square(params):
 def test_keywords_of_other_packages(word, told):
     with pytest.raises(TypeError, match=told):
         tw.minimize(square, SPACE, max_evals=2, **{word: 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("sampler", "here it is strategy$"),
+        ("bounds", "here it is the first argument, the space$"),
+        ("direction", r"here it is goal='maximize', or maximize\(...\)$"),
+        ("n_trials", r"here it is max_evals; that is a keyword of run\(\)$"),
+        ("x0", r"here it is initial \(points to try first\); that is a keyword of run\(\)$"),
+        ("max_evals", r"it is a keyword of run\(\)$"),
+        ("max_eval", r"did you mean max_evals of run\(\)\?"),
+        ("stor", r"did you mean store\?"),
+        ("nonsense", "known: aggregate, cache"),
+    ],
+)
+def test_keywords_of_a_study(word, told):
+    with pytest.raises(TypeError, match=rf"^Study\(\) has no keyword '{word}'; .*{told}"):
+        tw.Study(SPACE, **{word: 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("n_trials", "here it is max_evals$"),
+        ("bounds", r"here it is the first argument of Study\(...\), the space$"),
+        ("random_state", r"here it is seed; that is a keyword of Study\(...\)$"),
+        ("noise", r"here it is noisy=True; that is a keyword of Study\(...\)$"),
+        ("strategy", r"it is a keyword of Study\(...\)$"),
+        ("worker", r"did you mean workers\?"),
+    ],
+)
+def test_keywords_of_a_run(word, told):
+    study = tw.Study(SPACE)
+    with pytest.raises(TypeError, match=rf"^run\(\) has no keyword '{word}'; .*{told}"):
+        study.run(square, **{word: 3})
+    with pytest.raises(TypeError, match=rf"^arun\(\) has no keyword '{word}'; .*{told}"):
+        asyncio.run(study.arun(square, **{word: 3}))
+    assert study.trials == []
+
+
+def test_keywords_of_many_problems():
+    with pytest.raises(TypeError, match=r"minimize_many\(\) has no keyword 'x0'; here it is initial"):
+        tw.minimize_many(lambda points, problem: problem, SPACE, problems=2, max_evals=9, x0=[1, 2])
+
+
+def test_what_a_study_takes_can_be_seen():
+    assert {"space", "store", "seed"} <= inspect.signature(tw.Study).parameters.keys()
+    assert {"objective", "max_evals"} <= inspect.signature(tw.Study.run).parameters.keys()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from ..core.space import Space
 from ..numerics import batched_cma, batched_de
 from ..numerics.projected_bfgs import projected_bfgs
 from .identity import make_seed
+from .keywords import hinted
 from .limits import is_count
 
 Function = Callable[[Any, Ints], Any]
@@ -87,6 +88,7 @@ class ManyResult:
         return f"ManyResult({len(self)} problems, {int(self.evaluations.sum())} evaluations in {self.calls} calls)"
 
 
+@hinted("minimize_many")
 def minimize_many(
     objective: Function,
     space: Any,

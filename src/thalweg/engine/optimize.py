@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from ..core.elsewhere import keyword_here
 from ..core.program import Program
+from .keywords import check_keywords, taken_by
 from .result import Result
 from .study import Objective, Study
 
-_OF_STUDY = frozenset(inspect.signature(Study.__init__).parameters) - {"self", "space"}
-_OF_RUN = frozenset(inspect.signature(Study.run).parameters) - {"self", "objective"}
+_OF_STUDY, _OF_RUN = taken_by("Study"), taken_by("run")
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    import difflib
-
-    for name in keywords:
-        if name not in _OF_STUDY | _OF_RUN:
-            near = difflib.get_close_matches(name, _OF_STUDY | _OF_RUN, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(_OF_STUDY | _OF_RUN))}"
-            if here := keyword_here(name):
-                hint = f"here it is {here}"
-            raise TypeError(f"unknown keyword {name!r}; {hint}")
+    check_keywords(keywords, _OF_STUDY | _OF_RUN, "minimize")
     return (
         {name: item for name, item in keywords.items() if name in _OF_STUDY},
         {name: item for name, item in keywords.items() if name in _OF_RUN},

@@ -30,6 +30,7 @@ from .choose import choose_evaluator, count_workers
 from .drive import drive, interruptible, sheltered
 from .flights import Signal
 from .identity import fingerprint, make_seed, note_code, reconcile, study_spec
+from .keywords import check_keywords, hinted, prepared, taken_by
 from .limits import Limits, is_count
 from .listening import Listening
 from .loop import Loop, Options
@@ -63,9 +64,10 @@ class Study:
 
     Raises:
         SpaceError, ProblemError, StrategyError, StoreError: what cannot be, before any work is done.
-        StoreMismatch: the stored study of this name is another one.
+        StoreMismatch: the stored study of this name is another one.  TypeError: an unknown keyword.
     """
 
+    @hinted("Study")
     def __init__(
         self,
         space: Any,
@@ -143,6 +145,7 @@ class Study:
 
     # --- running --------------------------------------------------------------------------------------------------
 
+    @hinted("run")
     def run(
         self,
         objective: Objective,
@@ -190,13 +193,9 @@ class Study:
 
     async def arun(self, objective: Objective, **keywords: Any) -> Result:
         """`run` inside the caller's event loop; same keywords. Cancelling it stops the run and keeps what was done."""
+        check_keywords(keywords, taken_by("run"), "arun")
         initial, progress = keywords.pop("initial", None), keywords.pop("progress", None)
-        unknown = sorted(set(keywords) - set(_PREPARED))
-        if unknown:
-            raise ProblemError(
-                f"arun() has no keyword {', '.join(unknown)}; it has {', '.join(_PREPARED)}, initial, progress"
-            )
-        target, tools, limits, options, signal = self._prepare(objective, *_arguments(keywords))
+        target, tools, limits, options, signal = self._prepare(objective, *prepared(keywords))
         options.beside = True
         try:
             with self._watched(progress):
@@ -252,7 +251,7 @@ class Study:
     def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:
         """Raise what `run` would raise before it evaluates anything."""
         try:
-            self._prepare(objective, *_arguments(keywords))
+            self._prepare(objective, *prepared(keywords))
             amend.try_first(self.session, keywords.get("initial"))
             self._watched(keywords.get("progress")).close()
         finally:
@@ -486,14 +485,3 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, {self._strategy_name}, {len(self.session.history.final())} trials)"
-
-
-_PREPARED = {
-    "vectorised": False, "evaluator": None, "workers": None, "eval_timeout": None, "max_evals": None, "timeout": None,
-    "stop": None, "retries": 0,
-}  # fmt: skip
-"""Keywords of a run that `_prepare` takes, in its order, and their defaults."""
-
-
-def _arguments(keywords: dict[str, Any]) -> list[Any]:
-    return [keywords.get(name, default) for name, default in _PREPARED.items()]
