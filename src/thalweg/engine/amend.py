@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import FOREIGN
+from ..core.batch import FOREIGN, Ints, Status
 from ..core.errors import ProblemError, SpaceError
 from ..core.problem import Problem
 from ..core.space import Space
@@ -32,7 +33,10 @@ def points_of(given: Any) -> list[Any]:
 
 
 def rows_of(session: Session, params: Sequence[Any], source: str) -> Chunk:
-    """Rows of points that people gave: they reach the objective exactly as typed. Seen ones are left out."""
+    """Rows of points that people gave: they reach the objective exactly as typed. Where equal points have equal values,
+    those that are trials already or wait for room are left out; elsewhere all stay, but of "initial" ones as many of a
+    point as there are, so that a call may be repeated.
+    """
     space = session.space
     reals = space.from_params(params)
     keys, tickets = space.keys(reals), np.full(len(reals), FOREIGN)
@@ -40,15 +44,37 @@ def rows_of(session: Session, params: Sequence[Any], source: str) -> Chunk:
         np.full(len(reals), -1), tickets, space.encode(reals), reals, space.active(reals), keys, source=source
     )
     if not session.deterministic:
+        chunk = chunk.rows(_lacking(session, keys)) if source == "initial" else chunk
         return session.groups.expand(chunk, fresh=False)
-    index = session.history.index
-    first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in index}
+    index, waiting = session.history.index, _waiting(session)
+    first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in index and not waiting[key]}
     rows = np.array(sorted(first.values()), dtype=np.int64)
     return session.groups.expand(chunk.rows(rows), fresh=True)
 
 
+def _waiting(session: Session) -> Counter[bytes]:
+    """How many rows of each point (its key) wait for room in the budget."""
+    width = 8 * session.space.dimension
+    return Counter(key[:width] for chunk in session.backlog if chunk.numbers[0] < 0 for key in chunk.keys)
+
+
+def _lacking(session: Session, keys: list[bytes]) -> Ints:
+    """(k,) the rows of points that were evaluated less often than `keys` names them, and do not wait for it."""
+    history, tried = session.history, _waiting(session)
+    numbers = history.known()
+    numbers = numbers[history.statuses[numbers] != Status.ABANDONED]
+    tried.update(session.space.keys(history.reals[numbers]))
+    rows = []
+    for row, key in enumerate(keys):
+        if tried[key] <= 0:
+            rows.append(row)
+        tried[key] -= session.groups.low
+    return np.array(rows, dtype=np.int64)
+
+
 def try_first(session: Session, initial: Sequence[Any] | str | None) -> None:
-    """Put the points that a run should begin with into the backlog; "defaults": the one of the parameters' defaults.
+    """Put the points that a run should begin with into the backlog, but those that the study has tried already;
+    "defaults": the one of the parameters' defaults.
 
     Raises:
         ProblemError: another word, or a parameter without a default.  SpaceError: a point is not in the space.

@@ -223,7 +223,11 @@ def as_foreign(session: Session, budget: int | None, reason: str) -> str:
     """A fresh strategy (its own stream of random numbers) hears every finished trial as somebody else's."""
     place = [session.crew.ordinal] if session.crew.ordinal else []
     fresh = int(np.random.SeedSequence([session.seed & (2**63 - 1), session.history.n, *place]).generate_state(1)[0])
-    session.backlog = [_foreign(chunk) for chunk in session.backlog if chunk.numbers[0] >= 0]
+    session.backlog = [
+        _foreign(chunk)
+        for chunk in session.backlog  # what has a number, and what people gave; proposals are gone with who made them
+        if chunk.numbers[0] >= 0 or (chunk.source in ("initial", "enqueued") and not chunk.further)
+    ]
     session.untold.clear()
     session.cache.clear()
     session.start(fresh, budget)

@@ -167,7 +167,9 @@ class Study:
         max_evals: lifetime number of trials of this study.  timeout: seconds of this run (gives the best so far).
         eval_timeout: seconds per evaluation, or "auto" (learnt).  workers: evaluations at once (-1: all CPUs; "auto":
         all CPUs if evaluations take long enough).  evaluator: inline | thread | process | async | vectorised | command.
-        vectorised: the objective takes columns of points.  initial: points to try first, or "defaults".
+        vectorised: the objective takes columns of points.
+        initial: points to try first, or "defaults". Those that the study has tried are not tried again, so that a call
+        may be repeated; where equal points may differ, a point that is given twice is tried twice.
         stop: a rule, or a function of `Progress`.  retries: further attempts of failed evaluations.
         progress: None (a line on terminals), True, False, "plain", "json".
 
