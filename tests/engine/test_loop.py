@@ -420,3 +420,12 @@ def test_a_space_that_was_not_counted_is_known_to_be_used_up_when_it_was_looked_
     result = tw.minimize(len, chain, max_evals=200, strategy=Stuck(), seed=0)
     assert result.evaluations == 11 and result.stop_reason == "space exhausted: all 11 points are evaluated"
     assert len(looks) <= 11  # the one that finds nothing is the last
+
+
+@pytest.mark.parametrize("strategy", ["nelder_mead", "pso"])
+def test_who_repeats_himself_is_given_what_is_left_of_a_long_chain(strategy):
+    space = {"c0": ["a", "b", "c"]}
+    for i in range(1, 20):
+        space[f"c{i}"] = tw.Choice(["a", "b", "c"], when=f"c{i - 1} == 'a'")
+    result = tw.minimize(lambda params: -len(params), space, strategy=strategy, max_evals=100, seed=0)
+    assert result.stop_reason == "space exhausted: all 41 points are evaluated" and result.value == -20

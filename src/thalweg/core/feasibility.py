@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .batch import Floats, Mask
+from .branches import branches_of
 from .errors import ExpressionError, InfeasibleSpace, SpaceError
 from .expression import Expression
 
@@ -175,7 +176,8 @@ def count(space: Space, limit: int) -> int | None:
     counts = {name: int(parameter.count or 1) for name, parameter in space.parameters.items()}
     total = math.prod(counts[name] for name in involved)
     if total > limit:
-        return None
+        laid_out = branches_of(space, involved, limit)
+        return None if laid_out is None else laid_out.feasible()
     return _count_enumerated(space, [name for name in space.names if name in involved], counts, total)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from . import feasibility, forms
 from .batch import Bytes8, Floats, Ints, Mask
+from .branches import Branches, branches_of
 from .choices import Choice, Fixed
 from .errors import ExpressionError, SpaceError
 from .expression import Expression
@@ -367,6 +369,13 @@ class Space:
         if not self._counted:
             self._size, self._counted = feasibility.count(self, COUNTABLE), True
         return self._size
+
+    @cached_property
+    def branches(self) -> Branches | None:
+        """The different points by index, where conditions make far fewer of them than there are combinations."""
+        if not self._conditions or (self.raw_size or 0) <= COUNTABLE:
+            return None
+        return branches_of(self, {name for _, item in self._conditions for name in item.names}, COUNTABLE)
 
     def cells(self, start: int, stop: int) -> Floats:
         """Snapped points (stop - start, D) of the raw combinations with these indices; the first parameter is fastest.

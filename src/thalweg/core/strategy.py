@@ -11,8 +11,8 @@ The contract (the conformance suite in `thalweg.testing.strategy_suite` checks t
 6. `state()` is plain data (see `thalweg.core.plain`); a twin started alike and restored from it continues identically.
 7. Nothing that was given is changed, and nothing that was given away changes later (arrays are read-only).
 8. Answers hold the points *as evaluated* (repaired, snapped), which is what a strategy learns from.
-9. Where nothing varies there is nothing to search: `ask` gives the one point as often as it is asked for, `propose`,
-   `learn` and `absorb` are not called (`begin` is, with D = 0 or columns of one level).
+9. Where nothing varies there is nothing to search: `ask` gives the one point, once, or as often as asked where
+   values are noisy; `propose`, `learn` and `absorb` are not called (`begin` is, with D = 0 or columns of one level).
 
 A tricky order that every strategy survives:
 
@@ -55,6 +55,7 @@ class Abilities:
 
 MANY = 1_000_000
 _ONE_BITS = np.ones(()).view(np.uint64)
+_ONLY = "nothing varies: the only point was proposed"
 _NO_TICKETS = np.empty(0, dtype=np.int64)
 _NO_TICKETS.setflags(write=False)
 
@@ -79,11 +80,17 @@ class Strategy(ABC):
     problem: Problem
     rng: np.random.Generator
     budget: int | None
+    _one_given = False
+    """Nothing varies, and the only point was given."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if "__init__" in vars(cls):
             cls.__init__ = _noting(cls.__init__)  # type: ignore[method-assign]
+        for name, over in (("done", True), ("why", _ONLY)):
+            given = vars(cls).get(name)
+            if isinstance(given, property) and given.fget is not None:
+                setattr(cls, name, property(_unless_one_given(given.fget, over), doc=given.__doc__))
 
     # --- what a method writes -------------------------------------------------------------------------------------
 
@@ -135,12 +142,12 @@ class Strategy(ABC):
     @property
     def done(self) -> bool:
         """It will give no more rows; `why` says the reason."""
-        return False
+        return self._one_given
 
     @property
     def why(self) -> str:
         """The reason it is done, or what it is doing now, in words."""
-        return ""
+        return _ONLY if self._one_given else ""
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -171,7 +178,7 @@ class Strategy(ABC):
         self.rng = np.random.default_rng(self.seeds)
         self.next_ticket = 0
         self._pending: set[int] = set()
-        self._still = problem.space.raw_size == 1  # one point: nothing varies
+        self._one_point = problem.space.raw_size == 1  # one point: nothing varies
         self._books = frozenset(vars(self)) | {"_books"}
         self.begin()
 
@@ -195,11 +202,8 @@ class Strategy(ABC):
         """0..n proposals; none means "tell me something first", unless `done`."""
         self._must_be_started("ask")
         n = max(n, 0)
-        drafted: Floats | Draft
-        if self._still:
-            drafted = self.problem.space.snap(np.full((n, self.dimension), 0.5))
-        else:
-            drafted = self.propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
+        propose = self._give_one if self._one_point else self.propose
+        drafted = propose(n) if n > 0 and not self.done else np.empty((0, self.dimension))
         if isinstance(drafted, np.ndarray) and drafted.shape == (0, self.dimension):
             return Proposals(_NO_TICKETS, _frozen_rows(self.dimension))
         draft = drafted if isinstance(drafted, Draft) else Draft(drafted)
@@ -227,6 +231,11 @@ class Strategy(ABC):
             _extra(draft.parents, len(points), np.int64, "parents"),
         )
 
+    def _give_one(self, n: int) -> Floats:
+        """The only point there is."""
+        self._one_given = not self.problem.noisy
+        return self.problem.space.snap(np.full((1 if self._one_given else n, self.dimension), 0.5))
+
     @final
     def tell(self, answers: Answers) -> None:
         """Hear what became of points: own ones exactly once each, foreign ones (ticket -1) at any time.
@@ -242,13 +251,13 @@ class Strategy(ABC):
         if FOREIGN in own:
             foreign = answers.tickets == FOREIGN
             self._settle_tickets(own - {FOREIGN}, int(len(tickets) - foreign.sum()))
-            if not foreign.all() and not self._still:
+            if not foreign.all() and not self._one_point:
                 self.learn(answers.rows(~foreign))
-            if not self._still:
+            if not self._one_point:
                 self.absorb(answers.rows(foreign))
         else:
             self._settle_tickets(own, len(tickets))
-            if not self._still:
+            if not self._one_point:
                 self.learn(answers)
 
     def _settle_tickets(self, own: set[int], count: int) -> None:
@@ -305,6 +314,16 @@ def _noting(init: Callable[..., None]) -> Callable[..., None]:
         init(self, *arguments, **options)
 
     return noted
+
+
+def _unless_one_given(told: Callable[[Any], Any], over: Any) -> Callable[[Any], Any]:
+    """What `told` says of a strategy; `over` once it has given the only point of its space."""
+
+    @wraps(told)
+    def told_first(self: Strategy) -> Any:
+        return over if self._one_given else told(self)
+
+    return told_first
 
 
 def _frozen_rows(dimension: int) -> Floats:

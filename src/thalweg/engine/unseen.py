@@ -11,14 +11,14 @@ from .chunk import Chunk
 from .session import Session
 
 LISTED = 1 << 22
-"""Spaces with more raw combinations are only sampled."""
+"""Spaces with more combinations are only sampled."""
 _BLOCK = 4096
 
 
 def unseen(session: Session, count: int) -> Chunk | None:
     """Up to `count` points that are not in the history, as foreign rows; None if none was found."""
     space = session.space
-    raw = space.raw_size
+    raw = space.raw_size if space.branches is None else space.branches.size
     if raw is None:
         return None
     index = session.history.index
@@ -43,6 +43,8 @@ def _candidates(session: Session, raw: int, count: int) -> Iterator[Floats]:
     starts = list(range(0, raw, _BLOCK))
     rng.shuffle(starts)
     for start in starts:
-        points = space.cells(start, min(start + _BLOCK, raw))
+        stop = min(start + _BLOCK, raw)
+        branches = space.branches
+        points = space.cells(start, stop) if branches is None else branches.points(np.arange(start, stop))
         good = space.feasible(space.decode(points))
         yield points[good][rng.permutation(int(good.sum()))]

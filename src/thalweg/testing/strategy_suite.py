@@ -368,9 +368,12 @@ def once_start(suite: Suite) -> None:
 
 
 def once_still(suite: Suite) -> None:
-    """Where nothing varies (no columns, or of one level) it begins and gives the one point as often as asked."""
+    """Where nothing varies (no columns, or of one level) it begins and gives the one point: once, with noise often."""
     for parameters in ({"kind": Fixed("a")}, {"n": Integer(4, 4), "kind": Choice(["a"])}):
         strategy, space = suite.factory(), Space(parameters)
+        strategy.start(Problem(space), 1, suite.budget)
+        rows = [len(strategy.ask(n)) for n in (8, 1)]
+        require(rows == [1, 0] and strategy.done and bool(strategy.why), f"one point, asked twice: {rows} rows")
         strategy.start(Problem(space, noisy=True), 1, suite.budget)
         point = space.snap(np.full((1, space.dimension), 0.5))
         broken = Answers(np.array([FOREIGN]), point, np.full((1, 1), np.nan), np.array([Status.FAILED], dtype=np.int8))

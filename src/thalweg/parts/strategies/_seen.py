@@ -32,7 +32,7 @@ class Seen:
 
     on: False in spaces with a continuous parameter, where nothing is kept and `fresh` gives its input back.
     exhausted: no point is left that was not proposed.
-    start, scanned: the raw cells from `start` on, so many, that are known to be seen or infeasible.
+    start, scanned: the cells (raw, or of `Branches`) from `start` on, so many, that are known to be seen or infeasible.
     """
 
     on: bool = False
@@ -152,14 +152,16 @@ class Seen:
 
         The scan goes on where the last one ended: what was seen once stays seen, so a run scans each cell once.
         """
-        total = space.raw_size or 0
+        branches = space.branches
+        total = (space.raw_size or 0) if branches is None else branches.size
         if self.start < 0:
             self.start = int(rng.integers(min(total, 2**62)))
         limit = min(total, self.scanned + _SCANNED)
         chunk = _CHUNK
         while self.scanned < limit and (rows := np.flatnonzero(stale)).size:
             steps = range(self.scanned, min(self.scanned + chunk, total))
-            cells = space.cells_at(np.array([(self.start + i) % total for i in steps], dtype=_index_type(total)))
+            index = np.array([(self.start + i) % total for i in steps], dtype=_index_type(total))
+            cells = space.cells_at(index) if branches is None else branches.points(index)
             _, reals, active = space.resolve(cells)
             found = row_hashes(cells)
             usable = np.flatnonzero(

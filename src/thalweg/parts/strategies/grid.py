@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.batch import Answers, Floats
+from ...core.branches import Branches
 from ...core.errors import StrategyError
 from ...core.parameter import Parameter
 from ...core.strategy import MANY, Abilities, Strategy
@@ -56,13 +57,22 @@ class Grid(Strategy):
         if unknown:
             raise StrategyError(f"grid: points for {unknown}, but the space has {list(space.names)}")
         self.counts = self._axes(named)
-        self.cells = math.prod(self.counts)
+        branches = self._branches
+        self.cells = math.prod(self.counts) if branches is None else branches.size
         self._place = sum((count // 2) * math.prod(self.counts[:i]) for i, count in enumerate(self.counts))
+        self._place = self._place if branches is None else self.cells // 2
         self._step = self._best_stride(min(self.limit, _JUDGED))
         self._walked = 0
         self._given = 0
         self.seen = Seen(on=space.conditional)
         self._buffer: Floats = np.empty((0, self.dimension))
+
+    @property
+    def _branches(self) -> Branches | None:
+        """What is walked through instead of combinations that are mostly the same point."""
+        parameters = self.problem.space.parameters.values()
+        whole = all(count == item.count for count, item in zip(self.counts, parameters, strict=True))
+        return self.problem.space.branches if whole else None
 
     @property
     def limit(self) -> int:
@@ -123,7 +133,7 @@ class Grid(Strategy):
         fractions = [int((k * _GOLDEN % 1.0) * 2**53) for k in range(1, _CANDIDATES + 1)]
         strides = list(dict.fromkeys(coprime_stride(self.cells, self.cells * part >> 53) for part in fractions))
         axes = [i for i, count in enumerate(self.counts) if count > 1]
-        if rows < 2 or len(strides) < 2 or not axes:
+        if rows < 2 or len(strides) < 2 or not axes or self._branches is not None:
             return strides[0]
 
         def unevenness(stride: int) -> float:
@@ -148,7 +158,9 @@ class Grid(Strategy):
 
     def _points_at(self, index: NDArray[Any]) -> Floats:
         """Snapped points of cells."""
-        space = self.problem.space
+        space, branches = self.problem.space, self._branches
+        if branches is not None:
+            return branches.points(index)
         points = np.empty((len(index), self.dimension))
         for (name, block), count in zip(space.blocks, self.counts, strict=True):
             points[:, block] = _axis(space.parameters[name], count, index % count)
