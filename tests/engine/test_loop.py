@@ -412,7 +412,7 @@ class Stuck(tw.Strategy):
 
 def test_a_space_that_was_not_counted_is_known_to_be_used_up_when_it_was_looked_through(monkeypatch):
     """A chain of conditions: a thousand combinations, eleven points."""
-    monkeypatch.setattr("thalweg.core.space.COUNTABLE", 100)
+    monkeypatch.setattr("thalweg.core.space.COUNTABLE", 9)
     chain = {"c0": [0, 1]} | {f"c{i}": tw.Choice([0, 1], when=f"c{i - 1} == 1") for i in range(1, 10)}
     assert tw.Space(chain).size is None
     looks = []
