@@ -7,7 +7,9 @@ import pytest
 from driving import answer, bowl, constrained, cube, finite, foreign, mixed, ordered, rosenbrock
 
 from thalweg.core import plain
+from thalweg.core.parameter import Integer
 from thalweg.core.problem import Problem, objectives_of
+from thalweg.core.space import Space
 from thalweg.parts.strategies import make_strategy
 from thalweg.parts.strategies._candidates import Candidates
 from thalweg.parts.strategies._cma import Normal
@@ -86,6 +88,26 @@ def test_workers_are_kept_busy(name, workers, least):
     one = crew(name, workers, 400, problem=problem, values=values).run()
     assert len(one.points) == 400
     assert one.under_way > least
+
+
+@pytest.mark.parametrize("name", [name for name in EVERYONE if not name.startswith(("direct", "nsga"))])
+def test_workers_are_kept_busy_where_points_are_finitely_many(name):
+    problem = Problem(Space({f"n{i}": Integer(0, 40) for i in range(4)}))
+    one = crew(name, 8, 200, problem=problem, values=bowl).run()
+    assert len(np.unique(np.array(one.points), axis=0)) == 200
+    assert one.under_way > 7.5
+
+
+def test_idle_workers_bring_a_step_by_step_search_of_integers_sooner_to_its_end():
+    problem = Problem(Space({f"n{i}": Integer(0, 40) for i in range(4)}))
+
+    def when(workers, seed):
+        one, now = crew("quasi_newton", workers, 200, problem=problem, values=bowl, seed=seed), []
+        while one.step():
+            now.append(one.now)
+        return now[int(np.argmin(one.found))] if min(one.found) <= 1e-3 else np.inf
+
+    assert np.median([when(8, seed) for seed in range(5)]) < 0.5 * np.median([when(1, seed) for seed in range(5)])
 
 
 @pytest.mark.parametrize("name", ["de", "pso", "nsga2"])
