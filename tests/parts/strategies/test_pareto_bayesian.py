@@ -270,7 +270,7 @@ def test_a_front_of_one_point_keeps_the_range_of_the_first_values():
 
 def test_parents_on_a_plateau_are_not_all_the_same():
     def stairs(u):
-        return np.ceil(3 * bowls(u))
+        return np.ceil(8 * bowls(u))
 
     strategy = ParetoBayesian()
     problem = several(cube(2).space)

@@ -66,7 +66,7 @@ class FrontModel:
     kept: (f, m) the front that the boxes were made of; reference: (m,) where they end; floor: (m,) below which there is
     nothing, -inf where that is not known; squeezed shares.  own: (m,) variances of what belongs to each point alone:
     exact values that are rougher than any model are drawn anew at every new point, and some of the draws are gains.
-    plateaus: where values are the same as known ones.
+    plateaus: outcomes that are known, and known to repeat themselves.
     """
 
     values: list[Model]
@@ -88,9 +88,10 @@ class FrontModel:
         if self.boxes is not None:
             found = [model.predict(x) for model in self.values]
             mean, variance = (np.stack([item[k] for item in found], axis=1) for k in (0, 1))
-            total = log_expected_improvement(mean, np.sqrt(variance + self.own), self.boxes)
-        if self.plateaus is not None:
-            total = total + self.plateaus.log_chance(x)
+            variance = variance + self.own
+            total = log_expected_improvement(mean, np.sqrt(variance), self.boxes)
+            if self.plateaus is not None:
+                total = total + self.plateaus.log_chance(mean, variance)[0]
         if self.risk is not None:
             risk, doubt = self.risk.predict(x)
             total = total + log_chance(-risk / np.sqrt(doubt))[0]
@@ -102,13 +103,15 @@ class FrontModel:
         if self.boxes is not None:
             found = [model.predict_with_gradients(x) for model in self.values]
             mean, variance = (np.stack([item[k] for item in found], axis=1) for k in (0, 1))
-            sd = np.sqrt(variance + self.own)
+            variance = variance + self.own
+            sd = np.sqrt(variance)
             total, to_mean, to_sd = log_expected_improvement_with_gradients(mean, sd, self.boxes)
+            to_variance = 0.5 * to_sd / sd
+            if self.plateaus is not None:
+                chance, by_mean, by_variance = self.plateaus.log_chance(mean, variance)
+                total, to_mean, to_variance = total + chance, to_mean + by_mean, to_variance + by_variance
             for j, (_, _, d_mean, d_variance) in enumerate(found):
-                slope += to_mean[:, j, None] * d_mean + (0.5 * to_sd[:, j] / sd[:, j])[:, None] * d_variance
-        if self.plateaus is not None:
-            chance, by_chance = self.plateaus.log_chance_with_gradients(x)
-            total, slope = total + chance, slope + by_chance
+                slope += to_mean[:, j, None] * d_mean + to_variance[:, j, None] * d_variance
         if self.risk is not None:
             risk, doubt, d_mean, d_variance = self.risk.predict_with_gradients(x)
             width = np.sqrt(doubt)

@@ -1,56 +1,58 @@
-"""Where values are all the same: what ties with a known point gains nothing, however much a model hopes for there.
+"""Where values jump from plateau to plateau: what will tie with known points gains nothing, whatever a model hopes for.
 
-A model of values that jump from plateau to plateau bends below what it knows between points that are all alike, and
-promises gains there for ever: on `tree` of the benchmarks fifty proposals in a row lay on one plateau. Near x, in the
-models' own lengthscales, the chance that values are new is thought to be (1 + sum_i k(x, x_i) new_i) / (1 + sum_i
-k(x, x_i)), where new_i is 1 for known points whose values no other point has, and 0 for others. It falls as one over
-the number of ties. Expected gains are multiplied with it.
+A model of such values bends below what it knows between points that are all alike, or takes a jump for short lengths
+and so knows nothing a step away: it promises gains beside a plateau for ever. On `tree` of the benchmarks 49 of the
+first 51 proposals lay on the lowest plateau of one objective, with a utility only .2 to .5 above that of everywhere
+else.
+
+So outcomes are counted where a point is expected to fall, as unseen species are (I. J. Good, Biometrika 40 (1953)
+237-264, doi:10.1093/biomet/40.3-4.237). With mean mu and variance v at x, the chance that values are new is thought to
+be (1 + sum_i w_i new_i) / (1 + sum_i w_i), w_i = exp(-sum_j (mu_j - y_ij)^2 / (2 (v_j + h^2))), new_i 1 for known
+points whose values no other point has, and 0 for others. Expected gains are multiplied with it. Weights by how near
+points are in the models' lengthscales, as there were once, or both, found less: lengths are the first thing that
+plateaus make a model get wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...core.batch import Floats
-from ...numerics.kernels import distances, matern52
-from ._front_fits import Model
 
 _PRIOR = 1.0  # points that are thought to have values of their own, wherever one looks
+_WIDTH = 0.03  # h, of the front's range: values that differ by less are about the same
 
 
 @dataclass(eq=False)
 class Plateaus:
-    """z: (n, F) known points in lengthscales.  new: (n,) 1 where no other has the same values, or else 0.
-    inverse_lengths: (F,).
+    """values: (u, m) those that are known, each once.  counts: (u,) how many points have them.  new: (u,) 1 where it is
+    one, or else 0.
     """
 
-    z: Floats
+    values: Floats
+    counts: Floats
     new: Floats
-    inverse_lengths: Floats
 
     @classmethod
-    def of(cls, models: Sequence[Model], x: Floats, values: Floats) -> Plateaus | None:
-        """From values (n, m) at features x (n, F), and the models of them; None where all are different."""
-        _, place, counts = np.unique(values, axis=0, return_inverse=True, return_counts=True)
-        new = counts[place.reshape(-1)] == 1
-        if not models or new.all():
+    def of(cls, values: Floats) -> Plateaus | None:
+        """From values (n, m), in shares of the front's range; None where all are different."""
+        alone, counts = np.unique(values, axis=0, return_counts=True)
+        if len(alone) == len(values):
             return None
-        inverse_lengths = np.max([model.inverse_lengths for model in models], axis=0)
-        return cls(x * inverse_lengths, new.astype(np.float64), inverse_lengths)
+        return cls(alone, counts.astype(np.float64), (counts == 1).astype(np.float64))
 
-    def log_chance(self, x: Floats) -> Floats:
-        """(q,) the logarithm of the chance that values at features x (q, F) are new."""
-        weights = matern52(distances(x * self.inverse_lengths, self.z))[0]
-        return np.asarray(np.log((_PRIOR + weights @ self.new) / (_PRIOR + weights.sum(axis=1))))
-
-    def log_chance_with_gradients(self, x: Floats) -> tuple[Floats, Floats]:
-        """(that (q,), its gradient (q, F))."""
-        z = x * self.inverse_lengths
-        weights, c = matern52(distances(z, self.z))
-        new, known = _PRIOR + weights @ self.new, _PRIOR + weights.sum(axis=1)
-        pull = c * (self.new / new[:, None] - 1.0 / known[:, None])
-        slope = (pull @ self.z - pull.sum(axis=1)[:, None] * z) * self.inverse_lengths
-        return np.asarray(np.log(new / known)), np.asarray(slope)
+    def log_chance(self, mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
+        """(the logarithm of the chance that values with mean (q, m) and variance (q, m) are new (q,), its derivatives
+        by mean (q, m), and by variance (q, m)).
+        """
+        spread = (variance + _WIDTH**2)[:, None]
+        pull = (mean[:, None] - self.values) / spread  # (q, u, m)
+        squares = pull * pull
+        weights = np.exp(-0.5 * (squares * spread).sum(axis=2))
+        new, known = _PRIOR + weights @ self.new, _PRIOR + weights @ self.counts
+        share = weights * (self.new / new[:, None] - self.counts / known[:, None])
+        by_mean = -np.einsum("qu,qum->qm", share, pull)
+        by_variance = 0.5 * np.einsum("qu,qum->qm", share, squares)
+        return np.log(new / known), by_mean, by_variance

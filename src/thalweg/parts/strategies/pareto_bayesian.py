@@ -197,7 +197,7 @@ class ParetoBayesian(Gaussian):
         floor = self._floor(scale, shares)
         rugged = len(good) >= _BREEDS * self.dimension and not self.problem.noisy
         own = np.array([item.nugget * item.scale for item in models]) if rugged else 0.0
-        plateaus = None if self.problem.noisy else Plateaus.of(models, features, shares[rows])
+        plateaus = None if self.problem.noisy else Plateaus.of(shares[rows])
         model = FrontModel(models, risk, kept, self._reference(scale, values), floor, own, plateaus)
         return model.shun(self.failed_features()).believe(view.features(self.out_points))
 
