@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from click.testing import CliRunner
+from cli_runner import runner
 
 from thalweg.cli.backtest import backtest
 from thalweg.cli.main import group
 
 
 def call(*words, code=0):
-    done = CliRunner().invoke(group, ["backtest", *words])
+    done = runner().invoke(group, ["backtest", *words])
     assert done.exit_code == code, done.output
     return done
 
@@ -72,4 +72,4 @@ def test_mistakes_are_messages(words, message, tmp_path, monkeypatch):
 
 
 def test_help_says_that_the_past_promises_nothing():
-    assert "promise nothing" in " ".join(CliRunner().invoke(backtest, ["--help"]).output.split())
+    assert "promise nothing" in " ".join(runner().invoke(backtest, ["--help"]).output.split())

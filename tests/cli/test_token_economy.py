@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from cli_runner import runner
+from click.testing import Result
 
 from thalweg.cli.main import group
 
@@ -20,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*args: str) -> Result:
-    return CliRunner().invoke(group, ["token-economy", *args], prog_name="thalweg")
+    return runner().invoke(group, ["token-economy", *args], prog_name="thalweg")
 
 
 @pytest.mark.parametrize("kind", ["pow", "pos", "dpos", "poa"])
@@ -90,9 +91,10 @@ def test_simulate() -> None:
 )
 def test_mistakes_are_messages(args: list[str], said: str) -> None:
     done = call(*args)
-    assert done.exit_code == 2, done.output
-    assert said in done.output
-    assert "Traceback" not in done.output
+    printed = done.stdout + done.stderr
+    assert done.exit_code == 2, printed
+    assert said in printed
+    assert "Traceback" not in printed
     assert not Path("none.db").exists()
 
 
