@@ -27,5 +27,5 @@ def check_golden(name: str, strategy, budget: int = 60, kept: int = 40, atol: fl
         rows = [[round(x, 15) for x in row] for row in points[:kept:3].tolist()]
         path.write_text(json.dumps({"points": rows, "best": float(values.min())}))
     golden = json.loads(path.read_text())
-    np.testing.assert_allclose(points[:kept:3], golden["points"], rtol=0, atol=atol)
+    np.testing.assert_allclose(points[:kept:3], golden["points"][: -(-kept // 3)], rtol=0, atol=atol)
     np.testing.assert_allclose(values.min(), golden["best"], rtol=rtol)
