@@ -273,7 +273,7 @@ def test_better_than_its_parts_are_on_what_each_cannot_do():
 
 
 def test_golden():
-    # models: where a likelihood is flat another L-BFGS (before SciPy 1.15, Fortran's) ends elsewhere, the 9th point 7e-3
+    # models: where a likelihood is flat another L-BFGS (before SciPy 1.15) ends elsewhere, the 9th point 7e-3 away
     same = tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 15)
     check_golden("hybrid", Hybrid(), kept=40 if same else 8, rtol=1e-6 if same else 1e-3)
 
