@@ -160,7 +160,7 @@ class Seen:
         chunk = _CHUNK
         while self.scanned < limit and (rows := np.flatnonzero(stale)).size:
             steps = range(self.scanned, min(self.scanned + chunk, total))
-            index = np.array([(self.start + i) % total for i in steps], dtype=_index_type(total))
+            index: Ints = np.array([(self.start + i) % total for i in steps], dtype=_index_type(total))
             cells = space.cells_at(index) if branches is None else branches.points(index)
             _, reals, active = space.resolve(cells)
             found = row_hashes(cells)
