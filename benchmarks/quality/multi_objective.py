@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.multi_objective run --solvers tw:nsga2,pymoo_nsga2 --budget 100 --seeds 0
     python -m benchmarks.quality.multi_objective score --solvers tw:nsga2,pymoo_nsga2 --budget 100 --at 10,30,100
-    python -m benchmarks.quality.multi_objective report --seeds 3      (the page; see `multi_page`)
+    python -m benchmarks.quality.multi_objective report --seeds 0,3    (the page; see `multi_page`)
 
 budget is per dimension. Traces go where those of `benchmarks.quality` go and are not run twice unless `--fresh`.
 Score: volume / best volume (known in closed form, or of everything any kept trace found), the log10 of what is missing,

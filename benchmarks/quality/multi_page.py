@@ -1,6 +1,6 @@
 """The page of several objectives, docs/benchmarks/several-objectives.md, from the traces that are there; its pictures.
 
-    python -m benchmarks.quality.multi_objective report --seeds 3
+    python -m benchmarks.quality.multi_objective report --seeds 0,3
 
 Traces have the tag `now`, BoTorch's `tutorial`.
 """
@@ -50,9 +50,12 @@ class Runs:
                     runs.seconds[name, seed] = float(data["seconds"])
         return runs
 
-    def share(self, name: str, count: int) -> float:
-        """Of the best volume after so many evaluations, the mean of the problem's runs; NaN where there are none."""
-        found = [item for (problem, _), item in self.values.items() if problem == name and len(item) >= count]
+    def share(self, name: str, count: int, seed: int | None = None) -> float:
+        """Of the best volume after so many evaluations, the mean of the problem's runs, or that of one seed; NaN where
+        there are none.
+        """
+        runs = [item for (problem, own), item in self.values.items() if problem == name and seed in (None, own)]
+        found = [item for item in runs if len(item) >= count]
         return float(np.mean([volumes(item, [count])[0] for item in found])) / best_volume(name) if found else np.nan
 
     def milliseconds(self, name: str) -> float:
@@ -127,7 +130,7 @@ def slow_table(seeds: list[int], tag: str) -> list[str]:
             continue
         costs = [1e3 * run.seconds[name, seed] / len(run.values[name, seed]) for run in (theirs, ours)]
         for evaluations in sorted({min(10 * d, count), count}):
-            cells = [f"{run.share(name, evaluations):.3f}" if (name, seed) in run.values else ""
+            cells = [f"{run.share(name, evaluations, seed):.3f}" if (name, seed) in run.values else ""
                      for run in (theirs, ours, told)]  # fmt: skip
             lines.append(
                 f"| {name} | {evaluations} ({evaluations / d:.1f}d) | " + " | ".join(cells)
@@ -179,6 +182,7 @@ def write(seeds: list[int], tag: str) -> Path:
     PAGE.write_text(
         page(
             seeds=seeds,
+            beside=sorted({seed for _, seed in Runs.of(SLOW, "", SHORT, seeds).values}),
             count=len(names),
             final=final_table(runs, names),
             ratios=ratio_words(runs, names),

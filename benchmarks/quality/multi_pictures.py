@@ -122,7 +122,8 @@ def beside_botorch(seeds: list[int], tag: str, path: Path) -> None:
             ("the same, told the reference", told, {"color": "#5aa9e6", "lw": 1.5}),
         ):
             if (name, seed) in item.values:
-                axes.plot(counts / dimension(name), [item.share(name, int(n)) for n in counts], label=label, **style)
+                shares = [item.share(name, int(n), seed) for n in counts]
+                axes.plot(counts / dimension(name), shares, label=label, **style)
         axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("share of the best volume")
