@@ -76,12 +76,19 @@ def race(path, count):
 
 
 def budget(path, count, total):
-    """`count` processes share a budget of `total` trials in batches of 1 to 4; a reader polls meanwhile."""
+    """`count` processes share a budget of `total` trials in batches of 1 to 4; a reader polls meanwhile.
+
+    They begin together: on a busy machine the first ones would be done before the last one has run at all.
+    """
     SQLiteStore(path, durability="fast").create("demo", {}, "f")
+    ready, go = os.pipe(), os.pipe()
 
     def work(write):
+        os.close(go[1])
         store = SQLiteStore(path, durability="fast")
         study = store.open("demo").id
+        os.write(ready[1], b".")
+        os.read(go[0], 1)  # the end of the pipe, once nobody holds its other end
         rng = random.Random(os.getpid())
         while True:
             first, got, _ = store.open_trials(
@@ -94,6 +101,7 @@ def budget(path, count, total):
             write(list(numbers))
 
     def poll(write):
+        os.close(go[1])
         store = SQLiteStore(path)
         study, version, seen = store.open("demo").id, 0, {}
         while sum(status == 2 for status in seen.values()) < total:
@@ -102,7 +110,12 @@ def budget(path, count, total):
         write(sorted(seen))
         store.close()
 
-    codes, found = gather([fork(work) for _ in range(count)] + [fork(poll)])
+    children = [fork(work) for _ in range(count)] + [fork(poll)]
+    waiting = count
+    while waiting:
+        waiting -= len(os.read(ready[0], waiting))
+    os.close(go[1])
+    codes, found = gather(children)
     return {"codes": codes, "shares": [sum(map(len, part)) for part in found[:-1]], "seen": found[-1][0],
             "numbers": sorted(number for part in found[:-1] for item in part for number in item)}  # fmt: skip
 
