@@ -138,6 +138,34 @@ def test_differences_are_as_fine_as_curvature_wants():
     assert found.min() - 100.0 < 1e-5  # differences of 1.5e-9 of the box ended above it
 
 
+def test_from_a_valley_that_others_found_steps_are_as_long_as_it_bends():
+    """One steep direction, and flat ones beside it that nothing is known of: full steps would cross the box."""
+    values = rippled(20, 1.0)
+    steep = np.linalg.qr(np.random.default_rng(1).normal(size=(20, 20)))[0][:, 0]
+
+    def discus(u):
+        return values(u) + 1e6 * np.square((u - 0.37) @ steep * 10.0)
+
+    start = 0.5 - np.full(20, 0.13) @ steep * steep  # the steep direction is settled
+    strategy = QuasiNewton(restarts=False)
+    strategy.start(cube(20), 0)
+    strategy.tell(foreign(start[None], discus(start[None])))
+    _, found = run(strategy, cube(20), discus, 600, batch=1, start=False)
+    assert found.min() < 1e-5 * discus(start[None])[0]  # 2.5e-4 with a flatter first Hessian and no limit
+
+
+def test_on_a_sharp_ridge_steps_do_not_die_out():
+    along = np.linalg.qr(np.random.default_rng(3).normal(size=(5, 5)))[0]
+
+    def ridge(u):
+        x = 10.0 * (u - 0.3) @ along
+        return x[:, 0] ** 2 + 100.0 * np.linalg.norm(x[:, 1:], axis=1)
+
+    start = np.full(5, 0.5)
+    _, found = run(QuasiNewton(restarts=False, x0=start), cube(5), ridge, 200, batch=1)
+    assert found.min() < 1e-4 * ridge(start[None])[0]  # 5e-3 if every step is limited
+
+
 def test_steps_and_noise_are_seen_over():
     rng = np.random.default_rng(0)
 

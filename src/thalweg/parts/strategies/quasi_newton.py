@@ -44,7 +44,13 @@ from ._phases import Phased
 _DIFFERENCE = (1e-11, 1.5e-8)  # of the box: the least and the greatest (the root of the machine precision)
 _WIDE = 0.05  # of the box: 1e-5 and 1e-3 brought nothing, 1e-2 to 1e-1 did
 _EPSILON = float(np.finfo(np.float64).eps)
-_FLAT = 3e-5  # the first Hessian, in shares of the gradient: 1e-5 to 1e-4 do as well
+# The first Hessian, in shares of the gradient: of a run from anywhere (1e-5 to 1e-4 do as well), and from a point that
+# others have found, where the steepest columns are settled and no longer make the gradient (1e-3 to 3e-2).
+_FLAT = (3e-5, 3e-3)
+# After a step that had to be cut the next one is at most so many times what was left of it, or columns that have not
+# been seen to bend take it across the box again and again; a full step lets that grow. Now and then a step is not
+# limited: on sharp ridges all are cut, and would become ever shorter.
+_REACH, _FARTHER, _FREE = 4.0, 100.0, 7
 _SUFFICIENT = 0.1  # of the decrease that the slope promises (Nocedal & Wright, eq. 3.4); 1e-4 was slightly worse
 _CUTS = (0.1, 0.5)  # the next point on a line, in shares of the way to the one before
 _TRIES = 12  # points on a line
@@ -81,6 +87,8 @@ class QuasiNewton(Phased):
         self.hessian: Floats = np.eye(d)
         self.step: Floats = np.zeros(d)
         self.share = 1.0  # of the step, that is being tried
+        self.reach = math.inf  # how long a step may be
+        self.flat = _FLAT[0]
         self.slope = self.promised = 0.0
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
@@ -188,7 +196,9 @@ class QuasiNewton(Phased):
         """A run at a point of known height, or (inf) at one to be evaluated first."""
         self._started(start)
         self.iterations = self.care = 0
+        self.reach = math.inf
         self.point, self.height = start.copy(), height
+        self.flat = _FLAT[int(height < INFEASIBLE)]
         if height < INFEASIBLE:
             self._differences()
         else:
@@ -269,7 +279,7 @@ class QuasiNewton(Phased):
         self.iterations += 1
         size = float(np.linalg.norm(self.gradient))
         if self.iterations == 1:
-            self.hessian = np.eye(d) * max(_FLAT * size, 1e-300)
+            self.hessian = np.eye(d) * max(self.flat * size, 1e-300)
         elif self.moved.any():
             self.hessian = updated(self.hessian, self.moved, self.gradient - self.before)
         low, high = -self.point[self.columns], 1.0 - self.point[self.columns]
@@ -277,7 +287,9 @@ class QuasiNewton(Phased):
         if self.iterations == 1:
             self.step = downhill(self.gradient, low, high)
         else:
-            self.step = trust_step(model, low, high, 2.0 * math.sqrt(d))  # beyond the box: its faces are the limits
+            farthest = 2.0 * math.sqrt(d)  # beyond the box: its faces are the limits
+            radius = min(self.reach, farthest) if self.iterations % _FREE else farthest
+            self.step = trust_step(model, low, high, radius)
         self.slope = float(self.gradient @ self.step)
         self.promised = -float(model(self.step[None])[0])
         hopeless = self.runs > 1 and self.iterations > 2 and self.height - _HOPE * self.promised > self.best
@@ -306,6 +318,9 @@ class QuasiNewton(Phased):
         place = self._good()
         if place >= 0:
             self.before, self.moved = self.gradient, (self.trial[place] - self.point)[self.columns]
+            if self.iterations > 1:
+                size = float(np.linalg.norm(self.moved))
+                self.reach = _REACH * size if self.tries > 1 else max(self.reach, _FARTHER * size)
             self._go_on(place)
             return
         cut = _CUTS[1]
@@ -335,6 +350,7 @@ class QuasiNewton(Phased):
             self._restart()
             return
         self.care += 1
+        self.reach = math.inf
         if self.care == 2:
             self.iterations = 0  # what fine differences have said is not true of wide ones
         self.moved = np.zeros(len(self.columns))
