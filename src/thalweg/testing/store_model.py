@@ -71,9 +71,10 @@ class Model:
                 trial |= {"owner": None, "writer": None, "step": self.step}
 
     def heard(self, token: int | None, now: float) -> None:
-        """By the way, now and then."""
-        if token is not None and self.present(token) and now - self.members[token]["beat"] > LEASE_S / 8:
-            self.members[token]["beat"] = now
+        """By the way, now and then, from who lives: a late answer of a dead one is no sign of life."""
+        member = self.members.get(token) if token is not None else None
+        if member and member["alive"] and not member["gone"] and now - member["beat"] > LEASE_S / 8:
+            member["beat"] = now
 
     def views(self, now: float) -> list[tuple[int, int, bool, bool, bool, int]]:
         """What `Store.members` says, notes and seconds apart."""

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from thalweg.core.store import Member
 from thalweg.parts.stores import open_store
+from thalweg.testing.store_base import finishing_of, make_space, opening_of
 from thalweg.testing.store_machine import machine_of
+from thalweg.testing.store_members import Clock
 
 KINDS = ("memory", "sqlite")  # PostgreSQL needs a server: see its own tests
 FAST = settings(
@@ -44,6 +47,23 @@ def in_memory(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_model(kind: str) -> None:
     run_state_machine_as_test(make_machine(kind), settings=FAST)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_late_answer_of_a_dead_member_is_no_sign_of_life(kind: str, tmp_path: Path) -> None:
+    """Which the machine above rarely comes upon."""
+    machine, clock = make_machine(kind), Clock()
+    store = machine.make(tmp_path, lease_s=10.0, clock=clock)
+    study = store.create("demo", {}, "f").id
+    hand = store.join(study, "life 0", False, None)
+    same = Member(study, hand.ordinal, hand.token)
+    store.open_trials(study, opening_of(1, 0, make_space()), None, [], hand)
+    machine.crash_one(store, hand)
+    del hand
+    clock.now += 11.0
+    store.append(study, finishing_of([0]), [], same)
+    assert [(v.alive, v.late, v.open_trials) for v in store.members(study)] == [(False, True, 0)]
+    store.close()
 
 
 @pytest.mark.slow

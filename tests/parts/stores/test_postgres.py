@@ -66,7 +66,7 @@ def run_machine(address, how):
         return open_store(address, durability="fast", **options)
 
     def crash(store, member):
-        store._members.line.let_go([member.token])  # what the server does
+        store._members.forget([member.token])  # the server frees its lock, and nobody speaks for it any more
 
     run_state_machine_as_test(machine_of(make, crash), settings=how)
 

@@ -138,7 +138,8 @@ class Members:
         if not rows:
             self.forget([member.token])
             raise displaced(self._server.where, member)
-        self._heard[member.token] = time.monotonic()
+        if member.token in self._heard:
+            self._heard[member.token] = time.monotonic()
 
     def check(self, rows: dict[str, list[Any]], member: Member | None) -> None:
         """Raises Displaced if `member` is not there any more, by what the read "has_member" gave."""

@@ -250,10 +250,10 @@ class MemoryStore(Store):
         return place
 
     def _heard(self, study: MemoryStudy, member: Member) -> None:
-        """It is there, and says so."""
+        """It is there, and says so (for a dead one somebody else does)."""
         place = self._present(study, member)
         now = self._clock()
-        if now - place.beat_s > self.lease_s / 8:
+        if place.alive and now - place.beat_s > self.lease_s / 8:
             place.beat_s = now
 
     # --- trials ---------------------------------------------------------------------------------------------------
