@@ -202,6 +202,15 @@ def test_the_ball_step_is_the_best_of_the_ball(seed):
     assert model(step[None])[0] <= 0.98 * model(drawn).min()
 
 
+@pytest.mark.parametrize("roots", [[1e-300, 1e-300], [1e-300, 1.0], [1.0, 1e-200]])
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e100])
+def test_a_model_that_is_nearly_flat_is_followed_to_the_border_without_overflow(roots, size):
+    step = ball_step(size * np.array([-3.0, 4.0]), np.diag(roots), 2.0)
+    assert np.linalg.norm(step) == pytest.approx(2.0, rel=0.02)
+    assert step[0] > 0 or roots[0] == 1.0
+    assert step[1] < 0
+
+
 def test_the_inner_minimum_is_exact_and_the_hard_case_reaches_the_border():
     np.testing.assert_allclose(ball_step(np.array([1.0, -2.0]), np.diag([2.0, 4.0]), 9.0), [-0.5, 0.5])
     step = ball_step(np.array([0.0, 1.0]), np.diag([-2.0, 4.0]), 1.0)

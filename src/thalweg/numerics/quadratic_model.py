@@ -260,8 +260,10 @@ def ball_step(gradient: Floats, hessian: Floats, radius: float) -> Floats:
     roots, vectors = np.linalg.eigh(hessian)
     b = vectors.T @ gradient
     if roots[0] > 0:
-        inner = -b / roots
-        if float(inner @ inner) <= radius * radius:
+        with np.errstate(over="ignore"):  # of a nearly flat model: too long in any case
+            inner = -b / roots
+            short = float(inner @ inner) <= radius * radius
+        if short:
             return np.asarray(vectors @ inner)
     length = float(np.linalg.norm(b))
     if radius <= 0 or (length == 0.0 and roots[0] >= 0):
