@@ -23,10 +23,12 @@ def page(
     return f"""# Several objectives
 
 The share of the best hypervolume that a solver has after so many evaluations, thalweg beside rivals: {count} problems,
-{said}, {one}. ZDT, DTLZ, WFG and RE are problems of the literature with two to four objectives; `tree` is a
-decision tree's error in cross-validation against its size. Constants were chosen on the same problems, most with other
-seeds; but what is done where models stay (a wild herd, far steps, how turns are shared, when a bound is believed) with
-seeds 0 to 5 of `dtlz2`, `dtlz7`, `tree`, `wfg4`, `wfg9` and `zdt3`, seeds of this page among them, and so were the
+{said}, {one}. ZDT, DTLZ, WFG and RE are problems of the literature with two to four
+objectives; `tree` is a decision tree's error in cross-validation against its size.
+
+Constants were chosen on the same problems, most with other seeds; but what is done where models stay (a wild
+herd, far steps, how turns are shared, when a bound is believed) with seeds 0 to 5 of `dtlz2`, `dtlz7`,
+`tree`, `wfg4`, `wfg9` and `zdt3`, seeds of this page among them, and so were the
 range of small fronts, parents of equal values, the rule of the reference, and from when on what no model explains
 counts as a chance. How outcomes are counted on plateaus was chosen with seeds 3 and 10 to 16 of `tree` (after 100
 evaluations per parameter .93 of the volume, .86 before), and then looked at with seeds 20 to 25 (.92, .88 before).
@@ -91,7 +93,7 @@ python -m benchmarks.quality.multi_objective report --seeds {told}
 - A run depends on its own budget; shares at smaller budgets are read from the same run. Neither `bayesian_pareto` nor
   BoTorch looks at the budget.
 - Rivals have their defaults but for populations, which fit the budget: a 20th of it, 20 to 100. optuna_tpe is
-  multivariate; where it did not end in its time it has no number.
+  multivariate; where it did not end in its time it has no number, or that of one run (`re41`).
 - Costs are those of a busy machine.
 - A run or two of a problem say little: repeated, shares of the harder problems differ by a tenth. Times were taken on a
   machine that others used too: compare them with each other.
