@@ -6,6 +6,7 @@ import os
 import signal
 
 from hypothesis import settings
+
 from postgres_server import fresh_postgres, mortal_postgres, postgres_address, postgres_database, postgres_server
 
 __all__ = ["fresh_postgres", "mortal_postgres", "postgres_address", "postgres_database", "postgres_server"]
