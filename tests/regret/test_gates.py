@@ -65,6 +65,7 @@ FULL: list[Gate] = [
     ("de", "mixed_bowl", None, 250, 0.001),
     ("de", "conditional_bowl", None, 250, 0.01),
     ("de", "pressure_vessel", None, 500, 0.15),
+    ("genetic", "schwefel", 5, 1000, 0.1),
     ("genetic", "tsp", 10, 500, 0.3),
     ("genetic", "knapsack", 12, 300, 0.7),
     ("genetic", "integer_bowl", 4, 250, 0.3),
