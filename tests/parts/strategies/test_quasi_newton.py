@@ -209,6 +209,13 @@ def test_the_update_keeps_the_secant_and_stays_definite():
     assert step @ bent @ step == pytest.approx(0.2 * (step @ hessian @ step))
 
 
+def test_a_jump_beside_the_step_is_no_curvature():
+    hessian = np.diag([1e-3, 1e-3, 2.0])
+    step, jump = np.array([1e-6, 0.0, 0.0]), np.array([1e-14, 0.4, 0.0])
+    np.testing.assert_array_equal(updated(hessian, step, jump), hessian)
+    np.testing.assert_allclose(updated(hessian, step, np.zeros(3)), np.diag([2e-4, 1e-3, 2.0]))  # no change at all
+
+
 def test_it_begins_at_the_best_foreign_point_without_evaluating_it_again():
     strategy = QuasiNewton()
     strategy.start(cube(2), 0)

@@ -55,6 +55,7 @@ _SUFFICIENT = 0.1  # of the decrease that the slope promises (Nocedal & Wright, 
 _CUTS = (0.1, 0.5)  # the next point on a line, in shares of the way to the one before
 _TRIES = 12  # points on a line
 _SHORTEST = 1e-10  # of the box: a shorter step is none
+_ASKEW = 1e-7  # of their lengths' product: a smaller product of step and change comes of a jump, not of a curvature
 _DAMPED = 0.2  # Powell 1978: the least share of the expected curvature that is believed
 _NEARER = 0.3  # of a point on a line: the one beside it (0.5 does as well; two of them were no better than one)
 _HOPE = 3.0  # a run that would still be worse than the best after so many times the promised gain is given up
@@ -379,11 +380,13 @@ def downhill(gradient: Floats, low: Floats, high: Floats) -> Floats:
 
 def updated(hessian: Floats, step: Floats, change: Floats) -> Floats:
     """BFGS (Nocedal & Wright, eq. 6.19) of a positive definite Hessian (d, d) by a step (d,) and the gradient's change
-    (d,) along it; damped (Powell 1978) where the function bends less than expected, so that it stays definite.
+    (d,) along it; damped (Powell 1978) where the function bends less than expected, so that it stays definite. The same
+    where the change has nothing of the step's direction: it would be a curvature without bounds.
     """
     along = hessian @ step
     expected, seen = float(step @ along), float(step @ change)
-    if not expected > 0:
+    askew = abs(seen) < _ASKEW * float(np.linalg.norm(step)) * float(np.linalg.norm(change))
+    if not expected > 0 or askew:
         return hessian
     if seen < _DAMPED * expected:
         share = (1.0 - _DAMPED) * expected / (expected - seen)
