@@ -88,8 +88,8 @@ class QuasiNewton(Phased):
         self.hessian: Floats = np.eye(d)
         self.step: Floats = np.zeros(d)
         self.share = 1.0  # of the step, that is being tried
-        self.reach = math.inf  # how long a step may be
-        self.flat = _FLAT[0]
+        self.reach = math.inf  # how long a step may be, in shares of the box
+        self.flat = _FLAT[0]  # the run's first Hessian, in shares of its first gradient
         self.slope = self.promised = 0.0
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
@@ -380,8 +380,8 @@ def downhill(gradient: Floats, low: Floats, high: Floats) -> Floats:
 
 def updated(hessian: Floats, step: Floats, change: Floats) -> Floats:
     """BFGS (Nocedal & Wright, eq. 6.19) of a positive definite Hessian (d, d) by a step (d,) and the gradient's change
-    (d,) along it; damped (Powell 1978) where the function bends less than expected, so that it stays definite. The same
-    where the change has nothing of the step's direction: it would be a curvature without bounds.
+    (d,) along it; damped (Powell 1978) where the function bends less than expected, so that it stays definite. Left
+    as it is where the change has next to nothing of the step's direction: that would be a curvature without bounds.
     """
     along = hessian @ step
     expected, seen = float(step @ along), float(step @ change)
