@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from ..core.elsewhere import keyword_here
 
@@ -17,17 +17,6 @@ _CALLS: dict[str, frozenset[str]] = {}
 _OTHER = {"Study": ("run", "of run()"), "run": ("Study", "of Study(...)"), "arun": ("Study", "of Study(...)")}
 """Where a keyword may belong that is none of a call's own: the other call, in words."""
 _SPACE = {call: f"the first argument{'' if call == 'Study' else ' of Study(...)'}, the space" for call in _OTHER}
-
-PREPARED = {
-    "vectorised": False, "evaluator": None, "workers": None, "eval_timeout": None, "max_evals": None, "timeout": None,
-    "stop": None, "retries": 0,
-}  # fmt: skip
-"""Keywords of a run from which its tools are made, in the order in which they are passed on, and their defaults."""
-
-
-def prepared(keywords: dict[str, Any]) -> list[Any]:
-    """The values of `PREPARED`, in its order."""
-    return [keywords.get(name, default) for name, default in PREPARED.items()]
 
 
 def hinted(call: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

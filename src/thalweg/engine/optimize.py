@@ -28,7 +28,7 @@ def _checked(objective: Objective, space: Any, keywords: dict[str, Any]) -> tupl
     if isinstance(objective, Program) and objective.objectives:
         of_study.setdefault("objectives", objective.objectives)
     if of_study.get("store") not in (None, "memory"):
-        Study(space, **{**of_study, "store": None, "listeners": ()}).rehearse(objective, of_run)
+        Study(space, **{**of_study, "store": None, "listeners": ()}).rehearse(objective, **of_run)
     return of_study, of_run
 
 

@@ -30,7 +30,7 @@ from .choose import choose_evaluator, count_workers
 from .drive import drive, interruptible, sheltered
 from .flights import Signal
 from .identity import fingerprint, make_seed, note_code, reconcile, study_spec
-from .keywords import check_keywords, hinted, prepared, taken_by
+from .keywords import check_keywords, hinted, taken_by
 from .limits import Limits, is_count
 from .listening import Listening
 from .loop import Loop, Options
@@ -178,8 +178,9 @@ class Study:
             ObjectiveError: the very first evaluation gave something that is not a value (it is kept in the study).
         """
         target, tools, limits, options, signal = self._prepare(
-            objective, vectorised, evaluator, workers, eval_timeout, max_evals, timeout, stop, retries
-        )
+            objective, max_evals=max_evals, timeout=timeout, eval_timeout=eval_timeout, workers=workers,
+            evaluator=evaluator, vectorised=vectorised, stop=stop, retries=retries,
+        )  # fmt: skip
         suspends = tools.suspends or options.probe is not None
         try:
             options.beside = suspends and target.asynchronous
@@ -197,7 +198,7 @@ class Study:
         """`run` inside the caller's event loop; same keywords. Cancelling it stops the run and keeps what was done."""
         check_keywords(keywords, taken_by("run"), "arun")
         initial, progress = keywords.pop("initial", None), keywords.pop("progress", None)
-        target, tools, limits, options, signal = self._prepare(objective, *prepared(keywords))
+        target, tools, limits, options, signal = self._prepare(objective, **keywords)
         options.beside = True
         try:
             with self._watched(progress):
@@ -210,15 +211,17 @@ class Study:
     def _prepare(
         self,
         objective: Objective,
-        vectorised: bool,
-        evaluator: str | Evaluator | None,
-        workers: int | Literal["auto"] | None,
-        eval_timeout: float | Literal["auto"] | None,
-        max_evals: int | None,
-        timeout: float | None,
-        stop: Any,
-        retries: int,
+        *,
+        max_evals: int | None = None,
+        timeout: float | None = None,
+        eval_timeout: float | Literal["auto"] | None = None,
+        workers: int | Literal["auto"] | None = None,
+        evaluator: str | Evaluator | None = None,
+        vectorised: bool = False,
+        stop: Any = None,
+        retries: int = 0,
     ) -> tuple[Target, Evaluator, Limits, Options, Signal]:
+        """What a run needs, of those keywords of `run` that say how and how long; defaults as there."""
         if self._running:
             raise OutOfOrder("run() while this study is running; start a second study, or use one objective at a time")
         target = Target(objective, self.problem, vectorised=vectorised)
@@ -250,12 +253,12 @@ class Study:
                 self.session.log("width", width=self._ordered)
         return self._ordered
 
-    def rehearse(self, objective: Objective, keywords: dict[str, Any]) -> None:
+    def rehearse(self, objective: Objective, initial: Any = None, progress: Any = None, **keywords: Any) -> None:
         """Raise what `run` would raise before it evaluates anything."""
         try:
-            self._prepare(objective, *prepared(keywords))
-            amend.try_first(self.session, keywords.get("initial"))
-            self._watched(keywords.get("progress")).close()
+            self._prepare(objective, **keywords)
+            amend.try_first(self.session, initial)
+            self._watched(progress).close()
         finally:
             self._depart()
 
