@@ -50,7 +50,7 @@ def different(space):
 @given(conditional())
 def test_branches_are_all_points_and_each_once(made):
     space = Space(made[0], require=made[1])
-    names = {name for _, item in space._conditions for name in item.names}
+    names = {name for _, item in space.conditions.ordered for name in item.names}
     branches = branches_of(space, names, 1000)
     points = branches.points(np.arange(branches.size))
     assert (space.snap(points) == points).all()

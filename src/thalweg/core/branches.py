@@ -52,11 +52,11 @@ class Branches:
                 here = np.where(active[:, number], count, 1)
                 reals[:, block] = space.parameters[name].cells(rest % here)
                 rest = rest // here
-        return space.snap(space._layout.encode(reals))
+        return space.snap(space.layout.encode(reals))
 
     def feasible(self) -> int:
         """Different points, where requirements hold for whole branches."""
-        columns = self.active[:, self.space._layout.owner]
+        columns = self.active[:, self.space.layout.owner]
         good = self.space.feasible(np.where(columns, self.reals, np.nan), self.active)
         return int(np.diff(self.ends, prepend=0)[good].sum())
 
@@ -69,18 +69,17 @@ def branches_of(space: Space, names: set[str], limit: int) -> Branches | None:
     counts = [parameter.count or 0 for parameter in space.parameters.values()]
     if not all(counts):
         return None
-    conditions = dict(space._conditions)
+    conditions = dict(space.conditions.ordered)
     always = [numbers[name] for name in space.names if name in names and numbers[name] not in conditions]
     limit = min(limit, _ENTRIES // max(space.dimension, 1))
     if math.prod(counts[number] for number in always) > limit:
         return None
     blocks = [block for _, block in space.blocks]
-    reals, active = space._rest_reals[None].copy(), np.ones((1, len(counts)), dtype=np.bool_)
+    reals, active = space.conditions.rest_reals[None].copy(), np.ones((1, len(counts)), dtype=np.bool_)
     for number in [*always, *conditions]:  # conditions: parents before children
         condition = conditions.get(number)
         if condition is not None:
-            parents = active[:, [numbers[name] for name in condition.names]].all(axis=1)
-            active[:, number] = space._truth(condition, reals, np.asarray(parents))
+            active[:, number] = space.conditions.holds(condition, reals, active)
         if space.names[number] not in names:
             continue
         times = np.where(active[:, number], counts[number], 1)

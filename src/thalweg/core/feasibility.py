@@ -40,7 +40,7 @@ class Requirement:
             if active is not None:
                 used &= active[:, [space.names.index(name) for name in self.expression.names]].all(axis=1)
             try:
-                return space._truth(self.expression, reals, used) | ~used
+                return space.conditions.truth(self.expression, reals, used) | ~used
             except ExpressionError as error:
                 raise SpaceError(f"requirement {self.text!r}: {error}") from None
         assert self.function is not None  # one of the two is always there
@@ -103,7 +103,7 @@ def _draw(space: Space, n: int, rng: np.random.Generator) -> Floats:
 
 
 def _effort(space: Space) -> int:
-    return DRAWS if all(item.function is None for item in space._requirements) else DRAWS // 4
+    return DRAWS if all(item.function is None for item in space.requirements) else DRAWS // 4
 
 
 def _search(space: Space) -> Floats:
@@ -122,9 +122,14 @@ def _search(space: Space) -> Floats:
     else:
         proof = f"{_effort(space)} random points were tried"
     raise InfeasibleSpace(
-        f"no point satisfies {' and '.join(item.text for item in space._requirements)}: {proof}. An equality between "
+        f"no point satisfies {' and '.join(item.text for item in space.requirements)}: {proof}. An equality between "
         "real numbers is never met by chance: compute one parameter from the others instead; else check the bounds"
     )
+
+
+def pool(space: Space) -> Floats:
+    """(POOL, D) feasible points, from a stream of their own: when they are drawn must not shift anybody's numbers."""
+    return _draw(space, POOL, np.random.default_rng(0x7A17E9))
 
 
 def repair(space: Space, points: Floats, rng: np.random.Generator) -> Floats:
@@ -132,14 +137,11 @@ def repair(space: Space, points: Floats, rng: np.random.Generator) -> Floats:
     snapped, good = _check(space, points)
     if good.all():
         return points
-    if space._pool is None:
-        # its own stream: when a pool is made must not shift anybody's random numbers
-        space._pool = _draw(space, POOL, np.random.default_rng(0x7A17E9))
     bad = np.flatnonzero(~good)
     start = snapped[bad]
-    distance = ((start[:, None, :] - space._pool[None, :, :]) ** 2).sum(axis=2)
+    distance = ((start[:, None, :] - space.pool[None, :, :]) ** 2).sum(axis=2)
     near = np.argsort(distance, axis=1)[:, :4]  # one of the nearest few, so that repairs do not all meet in one place
-    anchors = space._pool[near[np.arange(len(bad)), rng.integers(near.shape[1], size=len(bad))]]
+    anchors = space.pool[near[np.arange(len(bad)), rng.integers(near.shape[1], size=len(bad))]]
     result = points.copy()
     result[bad] = _towards(space, start, anchors)
     return result
@@ -167,11 +169,11 @@ def count(space: Space, limit: int) -> int | None:
     if space.raw_size is None:
         return None
     involved: set[str] = set()
-    for number, condition in space._conditions:
+    for number, condition in space.conditions.ordered:
         involved |= {*condition.names}
-        if any(item.expression is None or space.names[number] in item.expression.names for item in space._requirements):
+        if any(item.expression is None or space.names[number] in item.expression.names for item in space.requirements):
             involved.add(space.names[number])
-    for item in space._requirements:
+    for item in space.requirements:
         involved |= set(item.expression.names if item.expression is not None else space.names)
     counts = {name: int(parameter.count or 1) for name, parameter in space.parameters.items()}
     total = math.prod(counts[name] for name in involved)
@@ -190,11 +192,11 @@ def _count_enumerated(space: Space, involved: list[str], counts: dict[str, int],
     for start in range(0, total, 65536):
         index = np.arange(start, min(start + 65536, total))
         points = np.full((len(index), space.dimension), 0.5)
-        reals = space._layout.resolve(points)[1]
+        reals = space.layout.resolve(points)[1]
         for name in involved:
             reals[:, blocks[name]] = space.parameters[name].cells(index % counts[name])
             index = index // counts[name]
-        _, reals, active = space.resolve(space._layout.encode(reals))
+        _, reals, active = space.resolve(space.layout.encode(reals))
         good = space.feasible(reals, active)
         raw = np.ascontiguousarray(reals[:, columns])
         for row in np.flatnonzero(good).tolist():

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from . import feasibility, forms
 from .batch import Bytes8, Floats, Ints, Mask
 from .branches import Branches, branches_of
 from .choices import Choice, Fixed
-from .errors import ExpressionError, SpaceError
+from .conditions import Conditions
+from .errors import SpaceError
 from .expression import Expression
 from .layout import Layout
 
@@ -41,18 +42,18 @@ class Space:
     def __init__(self, given: Any, *, require: Iterable[str | Callable[[Any], Any]] = ()) -> None:
         self.parameters, self.kind, self.type = forms.parameters_of(given)
         self.names = tuple(self.parameters)
-        self._layout = Layout(self.parameters)
-        self.dimension: int = self._layout.dimension
-        self.kinds: Bytes8 = self._layout.kinds
-        self.levels: Floats = self._layout.levels
-        self.blocks: tuple[tuple[str, slice], ...] = tuple(self._layout.blocks)
-        self._conditions = self._parse_conditions()
-        self._requirements: list[feasibility.Requirement] = []
-        self._try_conditions()
+        self.layout = Layout(self.parameters)
+        self.dimension: int = self.layout.dimension
+        self.kinds: Bytes8 = self.layout.kinds
+        self.levels: Floats = self.layout.levels
+        self.blocks: tuple[tuple[str, slice], ...] = tuple(self.layout.blocks)
+        self.conditions = Conditions(self.parameters, self.layout)
+        self.requirements: list[feasibility.Requirement] = []
+        self._check_conditions()
         self._size: int | None = None
         self._counted = False
         self._pool: Floats | None = None
-        self._plain = all(p.plain_float for p in self.parameters.values()) and not self._conditions
+        self._plain = all(p.plain_float for p in self.parameters.values()) and not self.conditions
         self._check_defaults()
         several = isinstance(require, Iterable) and not isinstance(require, str) and not callable(require)
         conditions: Iterable[Any] = require if several else [require]
@@ -73,31 +74,31 @@ class Space:
         made = feasibility.requirement(condition, self.names)
         if made.expression is not None:
             self._doubt(made.expression, "require")
-        self._requirements.append(made)
+        self.requirements.append(made)
         self._counted, self._pool = False, None
         return self
 
     @property
     def conditional(self) -> bool:
         """Whether some parameter has a condition."""
-        return bool(self._conditions)
+        return bool(self.conditions)
 
     @property
     def constrained(self) -> bool:
         """Whether there are requirements between parameters."""
-        return bool(self._requirements)
+        return bool(self.requirements)
 
     # --- unit points and reals ------------------------------------------------------------------------------------
 
     def resolve(self, points: Floats) -> tuple[Floats, Floats, Mask | None]:
         """(snapped points (n, D), reals (n, D), active (n, P) or None) of unit points (n, D)."""
-        snapped, reals = self._layout.resolve(points)
-        if not self._conditions:
+        snapped, reals = self.layout.resolve(points)
+        if not self.conditions:
             return snapped, reals, None
-        active = self._activity(reals)
-        columns = active[:, self._layout.owner]
+        active = self.conditions.active(reals)
+        columns = active[:, self.layout.owner]
         if not columns.all():
-            snapped = np.where(columns, snapped, self._rest)
+            snapped = np.where(columns, snapped, self.conditions.rest)
             reals = np.where(columns, reals, np.nan)
         return snapped, reals, active
 
@@ -111,19 +112,19 @@ class Space:
 
     def encode(self, reals: Floats) -> Floats:
         """Unit points (n, D) of reals (n, D); inactive columns (NaN) get their resting value."""
-        if not self._conditions:
-            return self._layout.encode(reals)
+        if not self.conditions:
+            return self.layout.encode(reals)
         missing = np.isnan(reals)
-        filled = np.where(missing, self._rest_reals, reals)
-        return np.where(missing, self._rest, self._layout.encode(filled))
+        filled = np.where(missing, self.conditions.rest_reals, reals)
+        return np.where(missing, self.conditions.rest, self.layout.encode(filled))
 
     def active(self, reals: Floats) -> Mask | None:
         """(n, P) which parameters each row uses; None where all are always used."""
-        if not self._conditions:
+        if not self.conditions:
             return None
         inactive = np.isnan(reals)
-        filled = np.where(inactive, self._rest_reals, reals)
-        return self._activity(filled)
+        filled = np.where(inactive, self.conditions.rest_reals, reals)
+        return self.conditions.active(filled)
 
     def keys(self, reals: Floats) -> list[bytes]:
         """One canonical key per row: the bits of the active real values."""
@@ -140,29 +141,36 @@ class Space:
             InfeasibleSpace: no feasible point was found.
         """
         points = self.snap(rng.random((n, self.dimension)))
-        return feasibility.redraw(self, points, rng) if self._requirements else points
+        return feasibility.redraw(self, points, rng) if self.requirements else points
 
     def repair(self, points: Floats, rng: np.random.Generator) -> Floats:
         """Feasible points (n, D) near `points`; feasible ones stay as they are.
 
         An infeasible one moves towards one of the nearest known feasible points until it is feasible (by bisection).
         """
-        return feasibility.repair(self, points, rng) if self._requirements else points
+        return feasibility.repair(self, points, rng) if self.requirements else points
 
     def feasible(self, reals: Floats, active: Mask | None = None) -> Mask:
         """(n,) whether each row satisfies every requirement."""
         result = np.ones(len(reals), dtype=np.bool_)
-        if self._requirements and len(reals):
+        if self.requirements and len(reals):
             if active is None:
                 active = self.active(reals)
-            for requirement in self._requirements:
+            for requirement in self.requirements:
                 if requirement.function is None:
                     result &= requirement.holds(self, reals, active)
-            for requirement in self._requirements:
+            for requirement in self.requirements:
                 if requirement.function is not None and result.any():  # functions are slow, and may rely on the rest
                     rows = np.flatnonzero(result)
                     result[rows] = requirement.holds(self, reals[rows], None if active is None else active[rows])
         return result
+
+    @property
+    def pool(self) -> Floats:
+        """Some feasible points (m, D), towards which others are repaired; drawn when they are first needed."""
+        if self._pool is None:
+            self._pool = feasibility.pool(self)
+        return self._pool
 
     # --- values for people, objectives and stores -----------------------------------------------------------------
 
@@ -172,9 +180,9 @@ class Space:
             return list(reals.copy())
         if self._plain and self.type is None:
             return self._dicts(reals)
-        if active is None and self._conditions:
+        if active is None and self.conditions:
             active = self.active(reals)
-        rows = self._rows(reals, active, "values")
+        rows = self.rows(reals, active, "values")
         if self.type is None:
             return rows
         nothing = dict.fromkeys(self.names) if active is not None else {}
@@ -184,16 +192,17 @@ class Space:
         """n JSON-able dicts of the active parameters, the same in every process."""
         if self._plain:
             return self._dicts(reals)
-        if active is None and self._conditions:
+        if active is None and self.conditions:
             active = self.active(reals)
-        return self._rows(reals, active, "labels")
+        return self.rows(reals, active, "labels")
 
     def _dicts(self, reals: Floats) -> list[dict[str, Any]]:
         """n dicts where every parameter is one plain number; two thirds of the time of a comprehension."""
         rows: list[list[float]] = reals.tolist()
         return list(map(dict, map(zip, repeat(self.names), rows)))
 
-    def _rows(self, reals: Floats, active: Mask | None, method: str) -> list[dict[str, Any]]:
+    def rows(self, reals: Floats, active: Mask | None, method: Literal["values", "labels"]) -> list[dict[str, Any]]:
+        """n dicts of the active parameters (None: all): values as objectives get them, or labels as stores do."""
         if active is None:
             columns = [getattr(self.parameters[name], method)(reals[:, block]) for name, block in self.blocks]
             names = self.names
@@ -215,7 +224,7 @@ class Space:
             return reals.copy()
         if self._plain:
             return dict(zip(self.names, reals.T.copy(), strict=True))
-        if active is None and self._conditions:
+        if active is None and self.conditions:
             active = self.active(reals)
         reals = reals.copy()  # objectives may work in place
         columns: dict[str, Any] = {}
@@ -317,18 +326,16 @@ class Space:
         good = self.feasible(reals, active)
         if not good.all():
             row = int(np.flatnonzero(~good)[0])
-            missed = [
-                item.text for item in self._requirements if not item.holds(self, reals[row : row + 1], None).all()
-            ]
+            missed = [item.text for item in self.requirements if not item.holds(self, reals[row : row + 1], None).all()]
             raise SpaceError(f"the point {given[row]!r:.80} misses the requirement {' and '.join(missed)}")
 
     def _drop_inactive(self, reals: Floats, given: Sequence[Any]) -> Mask | None:
         """What is active; the other columns become NaN, for values of inactive parameters mean nothing."""
         active = self.active(reals)
         if active is not None:
-            columns = active[:, self._layout.owner]
+            columns = active[:, self.layout.owner]
             for row, column in zip(*np.nonzero(columns & np.isnan(reals)), strict=True):
-                name = self.names[self._layout.owner[column]]
+                name = self.names[self.layout.owner[column]]
                 raise SpaceError(f"parameter {name!r} is missing, and it is active in {given[row]!r:.80}")
             reals[~columns] = np.nan
         return active
@@ -373,9 +380,9 @@ class Space:
     @cached_property
     def branches(self) -> Branches | None:
         """The different points by index, where conditions make far fewer of them than there are combinations."""
-        if not self._conditions or (self.raw_size or 0) <= COUNTABLE:
+        if not self.conditions or (self.raw_size or 0) <= COUNTABLE:
             return None
-        return branches_of(self, {name for _, item in self._conditions for name in item.names}, COUNTABLE)
+        return branches_of(self, {name for _, item in self.conditions.ordered for name in item.names}, COUNTABLE)
 
     def cells(self, start: int, stop: int) -> Floats:
         """Snapped points (stop - start, D) of the raw combinations with these indices; the first parameter is fastest.
@@ -395,30 +402,16 @@ class Space:
                 raise SpaceError(f"parameter {name!r} has infinitely many values: this space has no cells")
             reals[:, block] = parameter.cells(index % parameter.count)
             index = index // parameter.count
-        return self.snap(self._layout.encode(reals))
+        return self.snap(self.layout.encode(reals))
 
     # --- conditions -----------------------------------------------------------------------------------------------
 
-    def _parse_conditions(self) -> list[tuple[int, Expression]]:
-        """Conditions in an order in which every parent comes before its children."""
-        self._rest, self._rest_reals = (item[0] for item in self._layout.resolve(np.full((1, self.dimension), 0.5)))
-        waiting: dict[str, Expression] = {}
-        for name, parameter in self.parameters.items():
-            if parameter.when is not None:
-                try:
-                    condition = Expression(parameter.when)
-                    condition.require_names(self.names, "the condition")
-                except ExpressionError as error:
-                    raise SpaceError(f"parameter {name!r}: when: {error}") from None
-                self._doubt(condition, f"parameter {name!r}: when")
-                waiting[name] = condition
-        ordered: list[tuple[int, Expression]] = []
-        while waiting:
-            ready = [name for name, item in waiting.items() if not set(item.names) & set(waiting)]
-            if not ready:
-                raise SpaceError(f"the conditions of {sorted(waiting)} depend on each other in a circle")
-            ordered += [(self.names.index(name), waiting.pop(name)) for name in ready]
-        return ordered
+    def _check_conditions(self) -> None:
+        """What is wrong with conditions is found when the space is made, not at the first point."""
+        for number, condition in self.conditions.ordered:
+            self._doubt(condition, f"parameter {self.names[number]!r}: when")
+        if self.conditions:
+            self.resolve(self.conditions.rest[None])
 
     def _doubt(self, condition: Expression, where: str) -> None:
         """Warn of a text that is compared with a choice and is none of its options: mostly it is misspelt."""
@@ -429,52 +422,6 @@ class Space:
                 told = f"{where}: {condition.text!r} compares {name!r} with {text!r}, which is none of its options"
                 warnings.warn(f"{told} ({', '.join(options[:12])})", stacklevel=4)
 
-    def _try_conditions(self) -> None:
-        """Conditions that cannot be computed are found when the space is made, not at the first point."""
-        if self._conditions:
-            self.resolve(self._rest[None])
-
-    def _activity(self, reals: Floats) -> Mask:
-        active = np.ones((len(reals), len(self.names)), dtype=np.bool_)
-        for number, condition in self._conditions:
-            parents = active[:, [self.names.index(name) for name in condition.names]]
-            try:
-                active[:, number] = self._truth(condition, reals, np.asarray(parents.all(axis=1)))
-            except ExpressionError as error:
-                raise SpaceError(f"parameter {self.names[number]!r}: when: {error}") from None
-        return active
-
-    def _truth(self, expression: Expression, reals: Floats, asked: Mask) -> Mask:
-        """(n,) where `asked` and the expression is true; inactive columns hold anything.
-
-        Columns at once where every name is one scalar per row; else, and where that fails (columns of mixed types), row
-        by row as Python would.
-        """
-        names = expression.names
-        if all(self.parameters[name].scalar for name in names):
-            try:
-                result = np.asarray(expression.evaluate(self._columns_of(names, reals)), dtype=np.bool_)
-                return np.asarray(np.broadcast_to(result, (len(reals),)) & asked, dtype=np.bool_)
-            except (ExpressionError, ValueError):
-                pass  # one row at a time says which value it was, or succeeds
-        truth = np.zeros(len(reals), dtype=np.bool_)
-        rows = np.flatnonzero(asked)
-        columns = [self.parameters[name].values(reals[rows, block]) for name, block in self.blocks if name in names]
-        ordered = [name for name in self.names if name in names]
-        for at, row in enumerate(rows.tolist()):
-            truth[row] = bool(expression.evaluate({name: c[at] for name, c in zip(ordered, columns, strict=True)}))
-        return truth
-
-    def _columns_of(self, names: Iterable[str], reals: Floats) -> dict[str, Any]:
-        """The values of some parameters as columns, whether they are active or not; numbers as floats."""
-        wanted = set(names)
-        filled = np.where(np.isnan(reals), self._rest_reals, reals) if self._conditions else reals
-        columns = {
-            name: self.parameters[name].column(filled[:, block]) for name, block in self.blocks if name in wanted
-        }
-        # int64 would wrap around silently, and has no negative powers
-        return {name: item.astype(np.float64) if item.dtype.kind == "i" else item for name, item in columns.items()}
-
     # --- description ----------------------------------------------------------------------------------------------
 
     def spec(self) -> dict[str, Any]:
@@ -482,7 +429,7 @@ class Space:
         return {
             "kind": "array" if self.kind == "array" else "dict",  # a typed object is a dict to a store
             "parameters": [[name, item.spec()] for name, item in self.parameters.items()],
-            "require": [item.text for item in self._requirements],
+            "require": [item.text for item in self.requirements],
         }
 
     @classmethod

@@ -68,7 +68,7 @@ def _label(data: RunData, result: Result, numbers: Any) -> None:
     for row in rows:
         reals = result.history.reals[numbers[row]][None]
         active = space.active(reals)
-        shown = space._rows(reals, active, "values")[0]
+        shown = space.rows(reals, active, "values")[0]
         data.labels[row] = shown
 
 
