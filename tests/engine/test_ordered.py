@@ -54,6 +54,22 @@ def test_inline_threads_processes_and_coroutines_agree(name, width):
         assert history(slow, SPACE, name, width, run={"workers": 2}) == here
 
 
+def test_no_strategy_hears_how_long_evaluations_took():
+    """`auto` thinks less where they are short: with measured times its history would be another one each time."""
+
+    def takes(seconds):
+        def objective(p):
+            time.sleep(seconds)
+            return bowl(p) + "abc".index(p["c"])
+
+        return objective
+
+    space = {**SPACE, "c": tw.Choice(["a", "b", "c"])}
+    strategy = tw.Auto(allowance=0.2, least=0.05, overhead=0.1)
+    short, long = (history(takes(seconds), space, strategy, 1, budget=60) for seconds in (0.0, 0.003))
+    assert short == long
+
+
 @pytest.mark.parametrize("name", ["de", "annealing", "random", "genetic"])
 def test_repeated_points_keep_the_order(name):
     here = history(small, SMALL, name, 4, budget=18)

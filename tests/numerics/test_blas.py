@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -74,3 +75,19 @@ def test_what_is_no_openblas_is_left_alone(tmp_path):
 def test_it_loads_no_scipy():
     code = "import sys, thalweg.numerics.blas as b\nwith b.one_thread(): pass\nassert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_library_that_comes_in_inside_is_held_too():
+    code = """
+import numpy as np
+from thalweg.numerics import blas, kernels
+np.ones((2, 2)) @ np.ones((2, 2))
+with blas.one_thread():
+    kernels.lapack()
+    found = blas._switches(blas._loaded())
+    inside = [get() for get, _ in found]
+after = [get() for get, _ in found]
+assert set(inside) <= {1} and len(set(after)) <= 1, (inside, after)
+"""
+    threads = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={**os.environ, **threads})

@@ -42,7 +42,8 @@ SNAPSHOT_S = 10.0
 class Session:
     """A study's strategy, history, cache and store, in step with each other.
 
-    deterministic: equal points have equal values, so nothing is evaluated twice.
+    deterministic: equal points have equal values, so nothing is evaluated twice.  timeless: the strategy hears no
+    times, so that what it does cannot depend on them (ordered mode).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Session:
         seed: int,
         fingerprint: str = "",
         deterministic: bool = True,
+        timeless: bool = False,
         repeats: Any = 1,
         aggregate: str = "mean",
         confirm: float = 0.0,
@@ -63,7 +65,7 @@ class Session:
         self.problem, self.space, self.strategy = problem, problem.space, strategy
         self.store, self.study, self.seed = store, study, seed
         self.fingerprint = fingerprint
-        self.deterministic = deterministic
+        self.deterministic, self.timeless = deterministic, timeless
         self.history = History(problem.space, problem.signs, bool(problem.constraints))
         self.groups = Replicates(self.history, repeats, aggregate, confirm)
         self.listeners = list(listeners)
@@ -431,17 +433,19 @@ class Session:
 
     def answers(self, tickets: Ints, points: Floats, numbers: Ints, sd: float | None = None) -> Answers:
         """What became of trials, as the strategy hears it (replicates aggregated; sd: see `Replicates.answers`)."""
+        k, first = len(numbers), int(numbers[0])
         if self.groups.grouped:
-            return self.groups.answers(tickets, points, numbers, sd)
+            grouped = self.groups.answers(tickets, points, numbers, sd)
+            return replace(grouped, seconds=np.full(k, np.nan)) if self.timeless else grouped
         history = self.history
         where: Any = numbers
-        k, first = len(numbers), int(numbers[0])
         if consecutive(numbers, first, k):
             where = slice(first, first + k)
         violations = history.violations[where] if history.constrained else None
         values, statuses = history.values[where], history.statuses[where]
+        seconds = np.full(k, np.nan) if self.timeless else history.seconds[where]
         # views of the history: it only grows, and what is final never changes
-        return Answers(tickets, points, values, statuses, violations, history.seconds[where])
+        return Answers(tickets, points, values, statuses, violations, seconds)
 
     def save(self, tickets: Ints | None = None, points: Floats | None = None) -> None:
         """Write log and snapshot of the strategy (durable stores only). tickets, points: rows about to be told."""

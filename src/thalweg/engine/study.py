@@ -132,6 +132,7 @@ class Study:
             seed=self.seed,
             fingerprint=record.fingerprint,
             deterministic=self._cache and not self.problem.noisy,
+            timeless=bool(self._ordered),
             repeats=spec["repeats"] if isinstance(spec["repeats"], int) else tuple(spec["repeats"]),
             aggregate=str(spec["aggregate"]),
             confirm=confirm,

@@ -49,6 +49,18 @@ def one_thread() -> Iterator[None]:
                     put(count)
 
 
+def hold() -> None:
+    """A BLAS that was loaded inside of `one_thread` (SciPy's own, at the first call that needs it) uses one thread from
+    here on, as in every later call: results would differ in their last bits else.
+    """
+    with _lock:
+        if _inside:
+            late = [(put, count) for get, put in _switches(_loaded()) if (count := get()) > 1]
+            for put, _ in late:
+                put(1)
+            _before.extend(late)
+
+
 def _loaded() -> int:
     """Grows when SciPy's own BLAS comes in, which is when it is imported: then the libraries are searched for again."""
     return int("scipy.linalg" in sys.modules)

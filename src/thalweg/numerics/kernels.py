@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .blas import hold
 from .quasi_random import Floats
 
 
@@ -20,6 +21,7 @@ def lapack() -> Any:
     """scipy.linalg.lapack, imported at the first call."""
     from scipy.linalg import lapack as module
 
+    hold()
     return module
 
 
