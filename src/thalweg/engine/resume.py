@@ -110,7 +110,11 @@ def _hear_the_rest(session: Session) -> None:
     start = session.store.entries(session.study, 0, ("start",), by)[-1].sequence
     told: set[int] = set()
     for entry in session.store.entries(session.study, start, ("tell",), by):
-        told.update(unpack(entry.body["n"]).tolist())
+        heard = unpack(entry.body["n"])
+        told.update(heard.tolist())
+        foreign = heard[unpack(entry.body["t"]) == FOREIGN]
+        if len(foreign):
+            session.aliases.note(session.space.encode(history.reals[foreign]), foreign)
     theirs = [
         number
         for number in history.final().tolist()

@@ -23,6 +23,7 @@ from ..core.problem import Problem
 from ..core.store import Entry, Opening, Store
 from ..core.strategy import Strategy
 from ..watch.spans import Spans
+from .aliases import Aliases
 from .cache import Cache
 from .chunk import Chunk
 from .crew import Crew
@@ -91,7 +92,7 @@ class Session:
         self.used = 0
         """Places of the budget that are taken."""
         self.crew = Crew(self)
-        self.cache = Cache(self)
+        self.cache, self.aliases = Cache(self), Aliases(self)
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +202,7 @@ class Session:
     def admit(self, tickets: Ints, points: Floats) -> Chunk:
         """The rows that have to be evaluated, with keys; the others are told from the cache or join a running one."""
         points, reals, active = self.place(tickets, points)
+        reals = self.aliases.meant(points, reals)
         keys = self.space.keys(reals)
         chunk = Chunk(_UNNUMBERED[: len(keys)] if len(keys) <= 4096 else np.full(len(keys), -1), tickets, points, reals,
                       active, keys)  # fmt: skip
@@ -415,6 +417,9 @@ class Session:
             noise = {"s": self.groups.noise} if self.groups.racing else {}
             self.log("tell", t=pack(tickets), n=pack(numbers), **noise)
         answers = self.answers(tickets, points, numbers)
+        foreign = tickets == FOREIGN
+        if foreign.any():
+            self.aliases.note(points[foreign], numbers[foreign])
         self.groups.told(numbers)
         if self.started:
             self.unheard.append(answers)
