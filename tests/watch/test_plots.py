@@ -191,6 +191,16 @@ def test_without_a_path_the_figure_comes_back(making):
     assert plot(making(), kind="slices").axes
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_values_at_the_ends_of_what_a_float_can_hold(kind, making, tmp_path):
+    most = sys.float_info.max
+    for values in ((1e-3, most), (-most, 0.0), (-most, most), (5e-324, 1.0), (1e-300, 1e300)):
+        data = making(60, objectives=2)
+        data.values[::2], data.values[1::2] = values
+        data.columns.append(Column("wide", np.geomspace(1e-300, 1e300, 60), "float", True, 1e-300, 1e300))
+        assert plot(data, tmp_path / "run.png", kind=kind).exists()
+
+
 def test_refusals(making, tmp_path):
     with pytest.raises(ProblemError, match=r"must end in \.png, \.svg, \.pdf; got 'a.jpg'"):
         plot(making(), tmp_path / "a.jpg")

@@ -5,9 +5,11 @@ Figures are made by themselves, without pyplot: no window, no global state, noth
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ LINES = 300
 """The most lines of a parallel coordinates plot."""
 PANELS = 12
 """The most parameters shown one by one; those that explain most of the value come first."""
+FARTHEST = 1e306
+"""What lies beyond is drawn there: ranges of larger numbers, such as `sys.float_info.max` for what must not be, are
+infinite."""
+_TICKS = 1e100
+"""matplotlib looks for ticks a few steps beyond the ends of a logarithmic axis; up to here there are such numbers."""
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "IPAGothic", "Noto Sans")
 
 
@@ -82,7 +89,7 @@ def figure(data: RunData, kind: str = "overview") -> Any:
     if kind == "pareto" and len(data.objectives) < 2:
         raise ProblemError("plot: 'pareto' needs two objectives or more, this run has one; use 'convergence'")
     made = blank()
-    draw(made, data)
+    draw(made, replace(data, values=np.clip(data.values, -FARTHEST, FARTHEST)))
     _title(made, data)
     return made
 
@@ -178,7 +185,7 @@ def _draw_convergence(axes: Any, data: RunData, objective: int) -> None:
         lw=1.8,
     )
     axes.plot(rows[-1] + 1, best[-1] * sign, "o", color=BEST, ms=6, zorder=5)
-    text = f"best {number(float(best[-1] * sign))}"
+    text = f"best {'beyond ' if abs(best[-1]) >= FARTHEST else ''}{number(float(best[-1] * sign))}"
     axes.set_title(text, fontsize=9.5, color=BEST, loc="right", fontweight="bold")
     _mark_failures(axes, data)
     axes.xaxis.set_label_coords(0.0, -0.09)
@@ -336,8 +343,6 @@ def _value_scale(axes: Any, data: RunData, objective: int, which: str) -> None:
     if wants_log(values):
         low, high = float(values.min()), float(values.max())
         _log_scale(axes, which, low, high)
-        margin = (high / low) ** 0.05 if high > low else 1.5
-        axes.set(**{f"{which}lim": (low / margin, high * margin)})
         return
     low, high = window(values, float(data.signs[objective]))
     margin = 0.06 * (high - low) or max(abs(high) * 0.05, 0.5)
@@ -345,15 +350,29 @@ def _value_scale(axes: Any, data: RunData, objective: int, which: str) -> None:
 
 
 def _log_scale(axes: Any, which: str, low: float, high: float) -> None:
-    """A logarithmic scale without labels that overlap: 1, 2, 5 ... where few decades are shown, else the decades."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """A logarithmic scale from low to high and a little beyond, without labels that overlap: 1, 2, 5 ... where few
+    decades are shown, else the decades.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+    # limits first, and no others: matplotlib widens them beyond what a float can hold
+    axes.set(**{f"autoscale{which}_on": False, f"{which}lim": _widened(low, high, 0.05)})
     axes.set(**{f"{which}scale": "log"})
     axis = getattr(axes, f"{which}axis")
     axis.set_minor_formatter(NullFormatter())
-    if high < 50 * low:
+    if high > _TICKS or low < 1.0 / _TICKS:
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_locator(FixedLocator(np.exp(np.linspace(math.log(low), math.log(high), 4)[:-1]).tolist()))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
+    elif high < 50 * low:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def _widened(low: float, high: float, share: float) -> tuple[float, float]:
+    """Limits of a logarithmic axis, a share of its length beyond its ends."""
+    margin = math.exp(share * (math.log(high) - math.log(low))) if high > low else 1.5
+    return max(low / margin, 1.0 / FARTHEST), min(high * margin, FARTHEST)
 
 
 def _dots(
@@ -382,8 +401,7 @@ def _dots(
 def _bounds(axes: Any, column: Column) -> None:
     low, high = column.low, column.high
     if column.log and low > 0:
-        margin = (high / low) ** 0.04
-        axes.set_xlim(low / margin, high * margin)
+        axes.set_xlim(*_widened(low, high, 0.04))
     else:
         axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
 
