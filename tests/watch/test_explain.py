@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,45 @@ def test_failures_are_traced_to_the_parameter():
     text = explain(data)
     assert "mode alone tells" in text and "fast 100%, slow 0%" in text
     assert "mode alone" not in explain(bowl(200))
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        (lambda x: x > 0.7, "100% from 0.7 on, 0% below"),
+        (lambda x: x < 0.2, "100% up to 0.2, 0% above"),
+        (lambda x: (x > 0.4) & (x < 0.6), "100% from 0.4 to 0.6, 0% elsewhere"),
+    ],
+)
+def test_where_failures_begin_and_end(fails, said):
+    data = bowl(2000)
+    bad = fails(data.columns[0].values)
+    data.statuses[bad] = Status.FAILED
+    data.values[bad] = np.nan
+    said_here = next(line for line in explain(data).splitlines() if "alone tells" in line)
+    numbers = [float(word) for word in re.findall(r"(?<= )0\.\d+", said_here)]
+    shape = re.sub(r"(?<= )0\.\d+", "#", said_here)
+    assert shape.endswith(re.sub(r"(?<= )0\.\d+", "#", said))
+    assert numbers == pytest.approx([float(word) for word in re.findall(r"(?<= )0\.\d+", said)], abs=0.01)
+
+
+def test_the_least_violation_is_named_where_nothing_is_allowed():
+    data = bowl(30)
+    data.violations = np.linspace(3, 1, 30)
+    assert "nearest to what is allowed: trial 29, violated by 1 in all" in explain(data)
+    data.violations[4] = 0
+    assert "nearest" not in explain(data)
+
+
+def test_several_objectives_are_not_sent_to_strategies_for_one():
+    from conftest import make_run
+
+    for objectives in (1, 2):
+        data = make_run(objectives=objectives)
+        data.strategy, data.spans = "bayesian", Spans(wall_s=10.0)
+        data.spans.add("strategy", 9.0)
+        text = next(text for text in suggestions(data) if "lighter" in text)
+        assert ("'nsga2'" in text) == (objectives == 2) and ("'de'" in text) == (objectives == 1)
 
 
 @pytest.mark.parametrize(("centre", "side"), [(0.0, "lower"), (1.0, "upper"), (0.5, None)])

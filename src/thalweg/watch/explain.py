@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.batch import Floats, Status
 from .data import Column, RunData
-from .reduce import effect, effects
+from .reduce import effect, effects, failing_range
 from .suggest import at_edge, suggestions
 from .text import clean, clip, count, number, seconds
 
@@ -121,6 +121,10 @@ def _failures(data: RunData) -> list[str]:
             )
     if data.violations is not None and (broken := int((data.violations > 0).sum())):
         lines.append(f"{count(broken)} of {count(len(data))} ({broken / len(data):.0%}) violate a constraint")
+        if broken == len(data):
+            nearest = int(np.argmin(data.violations))
+            least = number(float(data.violations[nearest]))
+            lines.append(f"nearest to what is allowed: trial {data.number(nearest)}, violated by {least} in all")
     said = [message.split("\n", 1)[0] for message in data.errors.values()]
     groups = Counter(map(_shape, said))
     first = {_shape(message): message for message in reversed(said)}
@@ -166,14 +170,17 @@ def _rates(column: Column, outcome: Floats) -> str:
         used = [k for k in range(len(column.options)) if (x == k).any()]
         rates = sorted(((float(y[x == k].mean()), column.options[k]) for k in used), reverse=True)
         return ", ".join(f"{clip(label, 20)} {rate:.0%}" for rate, label in rates[:3])
-    middle = float(np.median(x))
-    below, above = y[x <= middle], y[x > middle]
-    parts = [
-        f"{float(part.mean()):.0%} {word} {number(middle, 3)}"
-        for part, word in ((below, "up to"), (above, "above"))
-        if len(part)
-    ]
-    return ", ".join(parts)
+    low, high = failing_range(x, y)
+    inside = (x >= low) & (x <= high)
+    if inside.all():
+        return f"{float(y.mean()):.0%}"
+    if low == x.min():
+        where, rest = f"up to {number(high, 3)}", "above"
+    elif high == x.max():
+        where, rest = f"from {number(low, 3)} on", "below"
+    else:
+        where, rest = f"from {number(low, 3)} to {number(high, 3)}", "elsewhere"
+    return f"{float(y[inside].mean()):.0%} {where}, {float(y[~inside].mean()):.0%} {rest}"
 
 
 def _parameters(data: RunData) -> list[str]:

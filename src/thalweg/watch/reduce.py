@@ -66,6 +66,34 @@ def effect(column: Column, values: Floats) -> float:
     return _share(_cells(column.values[use]), _centred_ranks(values[use]))[0]
 
 
+def failing_range(x: Floats, failed: Floats) -> tuple[float, float]:
+    """The range (from, to) of (n,) numbers x, ends included, that tells best which rows failed (1.0, else 0.0): the one
+    with more failures than elsewhere that explains most of the variance. Its ends are sought at 64 quantiles, then
+    each by itself among all values. Where no range does, all of them.
+    """
+    order = np.argsort(x, kind="stable")
+    x, failed = x[order], failed[order]
+    ends = np.flatnonzero(np.diff(x)) + 1  # rows at which another value begins
+    if not len(ends):
+        return float(x[0]), float(x[-1])
+    until = np.concatenate([[0.0], np.cumsum(failed)])
+    n, mean = len(x), until[-1] / len(x)
+
+    def gains(first: Ints, last: Ints) -> Floats:
+        size = last - first
+        over = until[last] - until[first] - size * mean  # failures beyond what the range would have by chance
+        return np.where((size > 0) & (over > 0), over**2 / np.maximum(size * (n - size), 1), 0.0)
+
+    cuts = np.concatenate([[0], ends[np.linspace(0, len(ends) - 1, min(len(ends), 64)).astype(np.int64)], [n]])
+    table = gains(cuts[:, None], cuts[None, :])
+    first, last = (int(cuts[item]) for item in np.unravel_index(int(np.argmax(table)), table.shape))
+    borders = np.concatenate([[0], ends, [n]])
+    for _ in range(2):  # each end by itself, among all values
+        first = int(borders[np.argmax(gains(borders, np.full(len(borders), last)))])
+        last = int(borders[np.argmax(gains(np.full(len(borders), first), borders))])
+    return float(x[first]), float(x[last - 1])
+
+
 def effects(columns: list[Column], values: Floats, steps: int = 6) -> dict[str, float]:
     """{name: share} of the parameters that explain most of (n,) `values`, one after the other: each step takes the one
     that explains most of what the steps before left (`effect` of the rest), so a parameter that only moved together

@@ -16,8 +16,8 @@ within 2.5 %, is at the edge."""
 WORTH_S = 2.0
 """Shorter runs get no advice about time: there is nothing to win."""
 
-LIGHT = ("de", "sobol", "random")
-"""Strategies that take microseconds per point."""
+LIGHT, LIGHT_FRONTS = ("de", "sobol", "random"), ("nsga2", "nsga3", "random")
+"""Strategies that take microseconds per point, for one objective and for several."""
 
 
 def at_edge(data: RunData) -> list[tuple[Column, str]]:
@@ -113,10 +113,11 @@ def _spans_advice(data: RunData) -> str:
             f"sending work takes {shares['transport']} of the time, the objective {shares['objective']}: "
             "evaluator='inline' needs no sending"
         )
-    if size["strategy"] > 0.5 and data.strategy not in LIGHT:
+    light = LIGHT if len(data.objectives) == 1 else LIGHT_FRONTS
+    if size["strategy"] > 0.5 and data.strategy not in light:
         return (
             f"the strategy takes {shares['strategy']} of the time: with so cheap an objective a lighter one "
-            f"({', '.join(map(repr, LIGHT))}) does more"
+            f"({', '.join(map(repr, light))}) makes more evaluations in it"
         )
     if size["store"] > 0.3:
         return f"the store takes {shares['store']} of the time: without store= results are kept in memory only"
