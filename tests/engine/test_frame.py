@@ -40,3 +40,16 @@ def test_a_parameter_with_the_objective_s_name_keeps_its_column():
     result = tw.minimize(lambda params: -params["value"], {"value": (0, 3)}, max_evals=9, strategy="grid", seed=0)
     rows = {row["value"]: row["objective_value"] for row in result.rows()}
     assert rows == {0: 0.0, 1: -1.0, 2: -2.0, 3: -3.0} and result.value == -3.0
+
+
+def test_what_the_first_trial_lacks_has_its_place():
+    def fails_first(params):
+        if params["kind"] == "b":
+            raise ValueError("no")
+        return {"cost": params["x"], "size": 3.0}
+
+    space = {"kind": tw.Choice(["a", "b"]), "n": tw.Integer(1, 4, when="kind == 'a'"), "x": tw.Float(0, 1)}
+    first = [{"kind": "b", "x": 0.5}, {"kind": "a", "n": 2, "x": 0.25}]
+    result = tw.minimize(fails_first, space, objectives=["cost"], max_evals=6, strategy="sobol", initial=first, seed=0)
+    order = ["number", "kind", "n", "x", "cost", "size", "status", "seconds", "error"]
+    assert list(result.frame().columns) == order

@@ -206,7 +206,13 @@ class Result:
             import pandas
         except ImportError:
             raise MissingExtra("pandas", "pandas", "Result.frame()") from None
-        return pandas.DataFrame(self.rows())
+        rows = self.rows()
+        found = list(dict.fromkeys(name for row in rows for name in row))
+        # what the first trial lacks (an inactive parameter, results where it failed) stands where it belongs
+        places = {name: place for place, name in enumerate([*found[:1], *self.problem.space.names])}
+        middle = len(places)
+        places |= dict.fromkeys(list(rows[0])[-4 if self.noisy else -3 :] if rows else (), middle + 1)
+        return pandas.DataFrame(rows, columns=sorted(found, key=lambda name: places.get(name, middle)))
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat dict per trial: number, parameters, objectives, named results, status, seconds, error; where values
