@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thalweg.core.batch import INFEASIBLE, Answers, Status
+from thalweg.core.batch import INFEASIBLE, LINEAR, Answers, Status
 
 
 def answers(values, violations=None, **more):
@@ -60,3 +60,29 @@ def test_rows_take_every_column(index):
 
 def test_final_statuses():
     assert [status.name for status in Status if status.final] == ["DONE", "FAILED", "TIMEOUT", "PRUNED", "ABANDONED"]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=20))
+def test_bounded_values_keep_their_order_and_have_squares_and_slopes(values):
+    heard = answers(values).bounded().values[:, 0]
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite((heard[:, None] - heard) ** 2).all() and np.isfinite(heard / 1e-100).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(heard[order]) >= 0).all()
+    small = np.abs(values) <= LINEAR
+    assert (heard[small] == np.array(values)[small]).all()
+
+
+def test_what_is_no_value_stays_none():
+    batch = answers([1.0, np.nan, np.inf, -np.inf, 1e308])
+    heard = batch.bounded().values[:, 0]
+    assert heard[:1].tolist() + heard[2:4].tolist() == [1.0, np.inf, -np.inf]
+    assert np.isnan(heard[1]) and LINEAR < heard[4] < 1e103
+    assert batch.values[4, 0] == 1e308  # what was given is not changed
+    few = answers([1.0, 2.0])
+    assert few.bounded() is few
+
+
+def test_the_largest_allowed_value_is_better_than_any_that_is_not():
+    merit = answers([1.7e308, 0.0], [0.0, 1e-9]).bounded().merit()
+    assert merit[0] < merit[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -104,6 +104,17 @@ class Answers:
             merit[bad] = INFEASIBLE * (2.0 - 1.0 / (1.0 + amount))  # an infinite violation is the worst
         return merit
 
+    def bounded(self) -> Answers:
+        """These answers, or a copy where finite values lie beyond `LINEAR` either way: from there on they grow like
+        their logarithm, in the same order, so that no difference, square or slope of values is infinite.
+        """
+        size = np.abs(self.values)
+        if not np.count_nonzero(size > LINEAR):
+            return self
+        beyond = (size > LINEAR) & np.isfinite(size)
+        grown = LINEAR * (1.0 + np.log(size / LINEAR, where=beyond, out=np.zeros_like(size)))
+        return replace(self, values=np.where(beyond, np.sign(self.values) * grown, self.values))
+
     def rows(self, index: Ints | Mask | slice) -> Answers:
         """The answers at `index`, as a new batch."""
 
@@ -124,3 +135,5 @@ class Answers:
 
 INFEASIBLE = 1e290
 """Merits at or above this belong to points that violate a measured constraint."""
+LINEAR = 1e100
+"""Strategies hear of larger values by their logarithm; see `Answers.bounded`."""

@@ -238,7 +238,8 @@ class Strategy(ABC):
 
     @final
     def tell(self, answers: Answers) -> None:
-        """Hear what became of points: own ones exactly once each, foreign ones (ticket -1) at any time.
+        """Hear what became of points: own ones exactly once each, foreign ones (ticket -1) at any time. Values whose
+        squares would be infinite are heard by their logarithm (`Answers.bounded`).
 
         Raises:
             OutOfOrder: a ticket that is not pending, or twice the same; nothing of the batch is learnt then.
@@ -247,6 +248,7 @@ class Strategy(ABC):
         tickets = answers.tickets.tolist()
         if not tickets:
             return
+        answers = answers.bounded()
         own = set(tickets)
         if FOREIGN in own:
             foreign = answers.tickets == FOREIGN

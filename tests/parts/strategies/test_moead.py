@@ -161,3 +161,13 @@ def test_twins(space):
 def test_options_must_make_sense(options):
     with pytest.raises(StrategyError, match=next(iter(options))):
         MOEAD(**options)
+
+
+def test_penalties_as_large_as_floats_are(recwarn):
+    def punished(points):
+        values = bowls(points)
+        values[points[:, 0] > 0.5] = np.finfo(float).max
+        return values
+
+    _, found = run(MOEAD(population=8), several(mixed()), punished, 80, batch=4)
+    assert np.isfinite(found).all() and not recwarn.list
