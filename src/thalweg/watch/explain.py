@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -125,11 +126,8 @@ def _failures(data: RunData) -> list[str]:
             nearest = int(np.argmin(data.violations))
             least = number(float(data.violations[nearest]))
             lines.append(f"nearest to what is allowed: trial {data.number(nearest)}, violated by {least} in all")
-    said = [message.split("\n", 1)[0] for message in data.errors.values()]
-    groups = Counter(map(_shape, said))
-    first = {_shape(message): message for message in reversed(said)}
-    for shape, amount in groups.most_common(3):
-        lines.append(f"{count(amount)} x {clip(first[shape], 140)}")
+    groups = kinds([message.split("\n", 1)[0] for message in data.errors.values()])
+    lines += [f"{count(amount)} x {clip(message, 140)}" for amount, message in groups[:3]]
     if len(groups) > 3:
         lines.append(f"{len(groups) - 3} more kinds of message")
     where = _failing_place(data)
@@ -140,6 +138,13 @@ def _spent(data: RunData, status: Status) -> str:
     took = data.seconds[(data.statuses == status) & np.isfinite(data.seconds)]
     total = float(data.seconds[np.isfinite(data.seconds)].sum())
     return f", {took.sum() / total:.0%} of the evaluation time" if total > 0 and len(took) else ""
+
+
+def kinds(messages: Iterable[str]) -> list[tuple[int, str]]:
+    """(how many there are, the first of them) of every kind of message, the most frequent first."""
+    said = list(messages)
+    first = {_shape(message): message for message in reversed(said)}
+    return [(amount, first[shape]) for shape, amount in Counter(map(_shape, said)).most_common()]
 
 
 def _shape(message: str) -> str:

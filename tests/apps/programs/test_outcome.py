@@ -115,6 +115,13 @@ def test_nothing_at_all_names_the_errors() -> None:
     assert outcome.presets["old"] is not None
 
 
+def test_errors_that_differ_in_a_number_are_one_kind() -> None:
+    failed = [
+        trial(i, i, float("nan"), status=Status.FAILED, error=f"CommandError: bad '--level{i}'") for i in range(9)
+    ]
+    assert "  9 x CommandError: bad '--level0'" in judge(job({"bytes": "cpu"}, {}), Result(failed)).text()
+
+
 def test_without_presets_any_result_counts() -> None:
     assert judge(job({"bytes": "cpu"}, {}), Result([trial(0, 1, 2.0)])).improved
     assert not judge(job({"bytes": "cpu"}, {}), Result([])).improved

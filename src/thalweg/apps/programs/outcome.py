@@ -152,9 +152,11 @@ class Outcome:
         return f"against preset {preset}: " + ("; ".join(parts) or "nothing better was found")
 
     def _nothing(self) -> str:
-        failed = Counter(trial.error for trial in self.trials if trial.status is Status.FAILED)
+        from ...watch.explain import kinds
+
+        failed = kinds(trial.error for trial in self.trials if trial.status is Status.FAILED)
         lines = [f"no trial gave a usable value ({len(self.trials)} evaluations); {self.stop_reason}"]
-        lines += [f"  {count} x {error}" for error, count in failed.most_common(3)]
+        lines += [f"  {count} x {error}" for count, error in failed[:3]]
         violated = sum(trial.status is Status.DONE and not trial.ok for trial in self.trials)
         if violated:
             lines.append(f"  {violated} violated a constraint")
