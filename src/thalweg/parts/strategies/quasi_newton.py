@@ -39,6 +39,7 @@ from ...core.batch import INFEASIBLE, Answers, Floats
 from ...core.strategy import Abilities
 from ...numerics.blas import one_thread
 from ...numerics.quadratic_model import Model, sides, trust_step
+from ...numerics.secants import Secants
 from ._phases import Phased
 
 _DIFFERENCE = (1e-11, 1.5e-8)  # of the box: the least and the greatest (the root of the machine precision)
@@ -48,15 +49,17 @@ _EPSILON = float(np.finfo(np.float64).eps)
 # others have found, where the steepest columns are settled and no longer make the gradient (1e-3 to 3e-2).
 _FLAT = (3e-5, 3e-3)
 # After a step that had to be cut the next one is at most so many times what was left of it, or columns that have not
-# been seen to bend take it across the box again and again; a full step lets that grow. Now and then a step is not
-# limited: on sharp ridges all are cut, and would become ever shorter.
-_REACH, _FARTHER, _FREE = 4.0, 100.0, 7
+# been seen to bend take it across the box again and again; a full step lets that grow.
+_REACH, _FARTHER = 4.0, 100.0
+# A free step is not limited, and assumes the first Hessian. Steps to the next: the first number where it brought more
+# than the one before it, and on sharp ridges, where all steps are cut and would become ever shorter; else twice as many
+# as the last time, up to the second (always 3: Rosenbrock's valley of 20 columns ended at 1.5 instead of .2).
+_FREE, _RARE = 3, 24
 _SUFFICIENT = 0.1  # of the decrease that the slope promises (Nocedal & Wright, eq. 3.4); 1e-4 was slightly worse
 _CUTS = (0.1, 0.5)  # the next point on a line, in shares of the way to the one before
 _TRIES = 12  # points on a line
+_AGAIN, _FURTHER = 3, 10.0  # points after which none is tried for being nearer to the lowest; how far on it may be
 _SHORTEST = 1e-10  # of the box: a shorter step is none
-_ASKEW = 1e-7  # of their lengths' product: a smaller product of step and change comes of a jump, not of a curvature
-_DAMPED = 0.2  # Powell 1978: the least share of the expected curvature that is believed
 _NEARER = 0.3  # of a point on a line: the one beside it (0.5 does as well; two of them were no better than one)
 _HOPE = 3.0  # a run that would still be worse than the best after so many times the promised gain is given up
 
@@ -85,12 +88,20 @@ class QuasiNewton(Phased):
         d = len(self.columns)
         self.point, self.height = np.full(self.dimension, 0.5), math.inf
         self.gradient: Floats = np.zeros(d)
-        self.hessian: Floats = np.eye(d)
+        self.secants = Secants.begin(d, 1.0)
         self.step: Floats = np.zeros(d)
         self.share = 1.0  # of the step, that is being tried
         self.reach = math.inf  # how long a step may be, in shares of the box
+        self.free = False  # the step is not limited
+        self.until, self.rest = _FREE, _FREE  # steps until the next that is not, and from the last one to it
+        self.level, self.usual = (
+            math.inf,
+            0.0,
+        )  # the height before the step, and what the last that was not free brought
         self.flat = _FLAT[0]  # the run's first Hessian, in shares of its first gradient
         self.slope = self.promised = 0.0
+        self.held, self.held_point = math.inf, self.point  # the lowest point on the line, if it brings enough
+        self.cut = False  # the first point on the line was too far
         self.moved: Floats = np.zeros(d)  # the last step, zero where the gradient before is not of its beginning
         self.before: Floats = np.zeros(d)  # the gradient before it
         self.tries = self.iterations = 0
@@ -197,7 +208,7 @@ class QuasiNewton(Phased):
         """A run at a point of known height, or (inf) at one to be evaluated first."""
         self._started(start)
         self.iterations = self.care = 0
-        self.reach = math.inf
+        self.reach, self.free, self.until, self.rest = math.inf, False, _FREE, _FREE
         self.point, self.height = start.copy(), height
         self.flat = _FLAT[int(height < INFEASIBLE)]
         if height < INFEASIBLE:
@@ -252,7 +263,7 @@ class QuasiNewton(Phased):
             return np.full(d, _WIDE)
         if not self.iterations:
             return np.full(d, _DIFFERENCE[1])
-        curves = np.maximum(np.diagonal(self.hessian), 1e-300)
+        curves = np.maximum(np.diagonal(self.secants.hessian), 1e-300)
         return np.asarray(np.clip(2.0 * np.sqrt(_EPSILON * abs(self.height) / curves), *_DIFFERENCE))
 
     def _gradient(self) -> Floats:
@@ -269,7 +280,7 @@ class QuasiNewton(Phased):
             both = usable & (behind < INFEASIBLE) & (np.abs(widths) > np.abs(steps))
             gradient[both] = (ahead[both] - behind[both]) / widths[both]
         elif self.iterations:
-            gradient[usable] -= 0.5 * (steps * np.diagonal(self.hessian))[usable]
+            gradient[usable] -= 0.5 * (steps * np.diagonal(self.secants.hessian))[usable]
         return gradient
 
     def _slope(self) -> None:
@@ -280,25 +291,43 @@ class QuasiNewton(Phased):
         self.iterations += 1
         size = float(np.linalg.norm(self.gradient))
         if self.iterations == 1:
-            self.hessian = np.eye(d) * max(self.flat * size, 1e-300)
+            self.secants = Secants.begin(d, max(self.flat * size, 1e-300))
         elif self.moved.any():
-            self.hessian = updated(self.hessian, self.moved, self.gradient - self.before)
+            self.secants.add(self.moved, self.gradient - self.before)
+        self._ration()
         low, high = -self.point[self.columns], 1.0 - self.point[self.columns]
-        model = Model(self.gradient, self.hessian)
+        hessian = self.secants.hessian
+        if self.free:
+            hessian = self.secants.assuming(min(self.secants.first, self.secants.unseen))
+        model = Model(self.gradient, hessian)
         if self.iterations == 1:
             self.step = downhill(self.gradient, low, high)
         else:
             farthest = 2.0 * math.sqrt(d)  # beyond the box: its faces are the limits
-            radius = min(self.reach, farthest) if self.iterations % _FREE else farthest
-            self.step = trust_step(model, low, high, radius)
+            self.step = trust_step(model, low, high, farthest if self.free else min(self.reach, farthest))
         self.slope = float(self.gradient @ self.step)
         self.promised = -float(model(self.step[None])[0])
         hopeless = self.runs > 1 and self.iterations > 2 and self.height - _HOPE * self.promised > self.best
         if not self.slope < 0 or float(np.abs(self.step).max(initial=0.0)) < _SHORTEST or hopeless:
             self._stalled(hopeless)
             return
-        self.share, self.tries = 1.0, 0
+        self.share, self.tries, self.held = 1.0, 0, math.inf
         self._try()
+
+    def _ration(self) -> None:
+        """Whether the step is free: soon again where that brought more than the one before, rarely elsewhere."""
+        gain, self.level = self.level - self.height, self.height
+        if self.iterations == 1:
+            self.free = False
+            return
+        if self.free:
+            worth = gain > self.usual or self.secants.sharp
+            self.rest = _FREE if worth else min(2 * self.rest, _RARE)
+            self.until = self.rest
+        else:
+            self.usual = gain
+        self.until -= 1
+        self.free = self.until <= 0
 
     def _try(self) -> None:
         self._enter("line", self._along(self.share)[None])
@@ -310,20 +339,56 @@ class QuasiNewton(Phased):
         return point
 
     def _line(self) -> None:
-        """Go there, or try a nearer point: where the parabola through slope and values is lowest, within limits."""
+        """Go there, or try another point on the line."""
         merit = float(self.found[0])
         drop = self.height - merit if merit < INFEASIBLE else -math.inf
         self.tries += 1
         if self.tries == 1:
             self.agreement += (float(drop >= 0.5 * self.promised) - self.agreement) / 4.0
-        place = self._good()
+        if self.held < math.inf:
+            place = 0 if merit < self.held else -1
+        else:
+            place, self.cut = self._good(), self.tries > 1
+        if place == 0 and len(self.trial) == 1 and self.iterations > 1 and self._lower_elsewhere(drop):
+            self.held, self.held_point = merit, self.trial[0].copy()
+            self._try()
+        elif place >= 0 or self.held < math.inf:
+            self._take(place)
+        else:
+            self._nearer(drop)
+
+    def _lower_elsewhere(self, drop: float) -> bool:
+        """Whether the parabola through slope and value is lowest so far from the point that another one pays there;
+        the share is then that. What a point misses of the greatest drop is weighed with the d + 2 points of a step.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            here = self.point[self.columns]
+            rooms = np.where(
+                self.step > 0, (1.0 - here) / self.step, np.where(self.step < 0, -here / self.step, np.inf)
+            )
+        bend = -drop - self.share * self.slope
+        lowest = -0.5 * self.share**2 * self.slope / bend if bend > 0 else math.inf
+        share = min(lowest, float(rooms.min()), _FURTHER * self.share)
+        if self.tries > _AGAIN or (self.share / share - 1.0) ** 2 * (len(self.columns) + 2) < 1.0:
+            return False
+        self.share = share
+        return True
+
+    def _take(self, place: int) -> None:
+        """The run goes on from that row, or (-1) from the point that was held."""
+        point = self.trial[place] if place >= 0 else self.held_point
+        self.before, self.moved = self.gradient, (point - self.point)[self.columns]
+        if self.iterations > 1:
+            size = float(np.linalg.norm(self.moved))
+            self.reach = _REACH * size if self.cut else max(self.reach, _FARTHER * size)
         if place >= 0:
-            self.before, self.moved = self.gradient, (self.trial[place] - self.point)[self.columns]
-            if self.iterations > 1:
-                size = float(np.linalg.norm(self.moved))
-                self.reach = _REACH * size if self.tries > 1 else max(self.reach, _FARTHER * size)
             self._go_on(place)
-            return
+        else:
+            self.point, self.height = self.held_point, self.held
+            self._differences()
+
+    def _nearer(self, drop: float) -> None:
+        """A nearer point: where the parabola through slope and value is lowest, within limits."""
         cut = _CUTS[1]
         if math.isfinite(drop):
             bend = -drop - self.share * self.slope
@@ -376,21 +441,3 @@ def downhill(gradient: Floats, low: Floats, high: Floats) -> Floats:
         limits = np.where(down > 0, high / down, np.where(down < 0, low / down, math.inf))
     share = float(limits.min(initial=math.inf))
     return np.clip(share * down, low, high) if math.isfinite(share) else np.zeros(len(gradient))
-
-
-def updated(hessian: Floats, step: Floats, change: Floats) -> Floats:
-    """BFGS (Nocedal & Wright, eq. 6.19) of a positive definite Hessian (d, d) by a step (d,) and the gradient's change
-    (d,) along it; damped (Powell 1978) where the function bends less than expected, so that it stays definite. Left
-    as it is where the change has next to nothing of the step's direction: that would be a curvature without bounds.
-    """
-    along = hessian @ step
-    expected, seen = float(step @ along), float(step @ change)
-    askew = abs(seen) < _ASKEW * float(np.linalg.norm(step)) * float(np.linalg.norm(change))
-    if not expected > 0 or askew:
-        return hessian
-    if seen < _DAMPED * expected:
-        share = (1.0 - _DAMPED) * expected / (expected - seen)
-        change = share * change + (1.0 - share) * along
-        seen = float(step @ change)
-    sum_ = hessian - np.outer(along, along) / expected + np.outer(change, change) / seen
-    return np.asarray(0.5 * (sum_ + sum_.T))
