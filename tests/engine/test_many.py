@@ -222,3 +222,19 @@ def test_nothing_to_vary():
 def test_what_cannot_be_called_with_points_and_problems_is_told(objective, told):
     with pytest.raises(tw.ObjectiveError, match=told):
         tw.minimize_many(objective, {"x": (0.0, 1.0)}, problems=3, max_evals=10)
+
+
+def test_columns_of_problems_without_a_value():
+    space = {"a": (0.0, 5.0), "n": (0, 9), "c": tw.Choice(["x", "y"]), "w": tw.Float(0, 1, size=2)}
+
+    def objective(p, problem):
+        return np.where(problem == 1, np.nan, p["a"] + p["n"] + (p["c"] == "x"))
+
+    params = tw.minimize_many(objective, space, problems=3, max_evals=60, seed=0).params
+    assert params["w"].shape == (3, 2) and np.isnan(params["w"]).all(axis=1).tolist() == [False, True, False]
+    assert np.isnan(params["a"]).tolist() == np.isnan(params["n"]).tolist() == [False, True, False]
+    assert [item is None for item in params["c"]] == [False, True, False]
+    nothing = tw.minimize_many(
+        lambda p, problem: np.full(len(problem), np.inf), space, problems=2, max_evals=20, seed=0
+    )
+    assert nothing.params["c"].tolist() == [None, None] and np.isnan(nothing.params["n"]).all()

@@ -88,11 +88,9 @@ def test_the_least_violation_is_named_where_nothing_is_allowed():
     assert "nearest" not in explain(data)
 
 
-def test_several_objectives_are_not_sent_to_strategies_for_one():
-    from conftest import make_run
-
+def test_several_objectives_are_not_sent_to_strategies_for_one(making):
     for objectives in (1, 2):
-        data = make_run(objectives=objectives)
+        data = making(objectives=objectives)
         data.strategy, data.spans = "bayesian", Spans(wall_s=10.0)
         data.spans.add("strategy", 9.0)
         text = next(text for text in suggestions(data) if "lighter" in text)

@@ -72,8 +72,13 @@ class ManyResult:
 
     @property
     def params(self) -> Any:
-        """The best points as columns: {name: (B,)}, or (B, D) for array spaces."""
-        return self.space.to_columns(self.x)
+        """The best points as columns: {name: (B,)}, or (B, D) for array spaces. Problems without a value have NaN
+        there, None where values are no numbers.
+        """
+        good = self.success
+        if good.all() or self.space.kind == "array":
+            return self.space.to_columns(self.x)
+        return {name: _spread(values, good) for name, values in self.space.to_columns(self.x[good]).items()}
 
     def __getitem__(self, i: int) -> One:
         if not -len(self) <= i < len(self):
@@ -86,6 +91,14 @@ class ManyResult:
 
     def __repr__(self) -> str:
         return f"ManyResult({len(self)} problems, {int(self.evaluations.sum())} evaluations in {self.calls} calls)"
+
+
+def _spread(values: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:
+    """(B, ...) the values (k, ...) in the k places that are good (B,); elsewhere NaN, None if they are no numbers."""
+    number = values.dtype.kind in "iuf"
+    whole = np.full((len(good), *values.shape[1:]), np.nan if number else None, float if number else object)
+    whole[good] = values
+    return whole
 
 
 @hinted("minimize_many")
