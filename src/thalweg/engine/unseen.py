@@ -1,4 +1,6 @@
-"""Points of a finite space that nobody has evaluated, for strategies that only repeat themselves."""
+"""Points that nobody has evaluated, for strategies that only repeat themselves: in finite spaces, and where a strategy
+stays in a finite branch of an infinite one (all that is open where `kind == "none"` may be a single point).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ _BLOCK = 4096
 
 
 def unseen(session: Session, count: int) -> Chunk | None:
-    """Up to `count` points that are not in the history, as foreign rows; None if none was found."""
+    """Up to `count` points that are not in the history, as foreign rows; None if none was found, or in an infinite space
+    without conditions: there the strategy has converged.
+    """
     space = session.space
     raw = space.raw_size if space.branches is None else space.branches.size
-    if raw is None:
+    if raw is None and not space.conditional:
         return None
     index = session.history.index
     for points in _candidates(session, raw, count):
@@ -28,17 +32,17 @@ def unseen(session: Session, count: int) -> Chunk | None:
         if fresh:
             found = points[list(fresh.values())[:count]]
             return session.admit(np.full(len(found), FOREIGN), found)
-    session.used_up = raw <= LISTED  # every cell was looked at
+    session.used_up = raw is not None and raw <= LISTED  # every cell was looked at
     return None
 
 
-def _candidates(session: Session, raw: int, count: int) -> Iterator[Floats]:
+def _candidates(session: Session, raw: int | None, count: int) -> Iterator[Floats]:
     """Random points first, then every cell in random blocks."""
     space = session.space
     rng = np.random.default_rng([session.seed & (2**63 - 1), len(session.history.index)])
     for _ in range(4):
         yield space.sample(max(64, 4 * count), rng)
-    if raw > LISTED:
+    if raw is None or raw > LISTED:
         return
     starts = list(range(0, raw, _BLOCK))
     rng.shuffle(starts)
