@@ -18,8 +18,8 @@ _BLOCK = 4096
 
 
 def unseen(session: Session, count: int) -> Chunk | None:
-    """Up to `count` points that are not in the history, as foreign rows; None if none was found, or in an infinite space
-    without conditions: there the strategy has converged.
+    """Up to `count` points that are not in the history, as foreign rows; None if none was found, or if the space is
+    infinite and has no conditions: there the strategy has converged.
     """
     space = session.space
     raw = space.raw_size if space.branches is None else space.branches.size
