@@ -410,6 +410,33 @@ class Stuck(tw.Strategy):
         pass
 
 
+class Recalling(tw.Strategy):
+    """Comes back to its first points, as many as a model of the space has, before it gives a new one."""
+
+    def begin(self):
+        self.given = 0
+
+    def propose(self, n):
+        back = self.dimension + 1
+        turn = self.given % (back + 1)
+        place = turn if turn < back else self.given
+        self.given += 1
+        return np.full((1, self.dimension), (place + 1) / 1000)
+
+    def learn(self, answers):
+        pass
+
+
+def test_who_comes_back_to_a_models_worth_of_known_points_is_not_begun_anew():
+    events = []
+    study = tw.Study([(0, 1)] * 4, strategy=Recalling(), listeners=[events.append])
+    result = study.run(lambda x: x.sum(), max_evals=40)
+    assert result.evaluations == 40 and result.stop_reason.startswith("max_evals")
+    assert not [event for event in events if event.kind == "switched"]
+    stuck = tw.Study([(0, 1)] * 4, strategy=Stuck(), listeners=[events.append]).run(lambda x: x.sum(), max_evals=40)
+    assert stuck.evaluations == 1 and stuck.stop_reason.startswith("stalled: the strategy gives only points")
+
+
 def test_a_space_that_was_not_counted_is_known_to_be_used_up_when_it_was_looked_through(monkeypatch):
     """A chain of conditions: a thousand combinations, eleven points."""
     monkeypatch.setattr("thalweg.core.space.COUNTABLE", 9)

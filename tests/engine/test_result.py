@@ -94,7 +94,7 @@ def test_frames_need_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtra, match=r"thalweg\[pandas\]"):
         result.frame()
-    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=list))
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=lambda rows, columns: rows))
     rows = result.frame()
     assert len(rows) == 150
     assert {"number", "a", "n", "size", "speed", "note", "status", "seconds", "error"} >= set(rows[0])

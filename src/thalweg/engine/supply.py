@@ -14,7 +14,9 @@ from .thinking import Thinking
 from .unseen import unseen
 
 PATIENCE = 3
-"""A strategy that gives only seen points this many times its stride in a row gets unseen ones, or a restart."""
+"""A strategy that gives only seen points for this many of its strides in a row gets unseen ones, or a restart. Where no
+unseen ones can be listed it is asked as often for every point of a linear model: methods that begin a region with D + 1
+points around the best, one at a time, may know them all, and go on from there."""
 RESTARTS = 3
 UNLIMITED = 1 << 40
 
@@ -218,8 +220,9 @@ class Supply:
         if session.exhausted:
             self.waiting = True  # what still flies comes in first
             return not self.busy
-        self._dry += want
-        if self._dry <= PATIENCE * max(session.strategy.stride, want, 1):
+        self._dry += 1
+        least = 1 if session.space.raw_size is not None else session.space.dimension + 1
+        if self._dry <= PATIENCE * max(session.strategy.stride / want, least):
             return False
         self._dry = 0
         together = self.flying.rows_together if self.width is None else want  # ordered: no matter how many workers
