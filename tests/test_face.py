@@ -11,6 +11,7 @@ NAMES = [
     "Annealing",
     "Answers",
     "Auto",
+    "Axes",
     "Bayesian",
     "Boolean",
     "CMAES",

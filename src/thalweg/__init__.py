@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .parts.stopping.wall import Wall
     from .parts.strategies.annealing import Annealing
     from .parts.strategies.auto import Auto
+    from .parts.strategies.axes import Axes
     from .parts.strategies.bayesian import Bayesian
     from .parts.strategies.chain import Chain
     from .parts.strategies.cmaes import CMAES
@@ -82,6 +83,7 @@ __version__ = "0.1.0"
 _LATER = {
     "Annealing": "parts.strategies.annealing",
     "Auto": "parts.strategies.auto",
+    "Axes": "parts.strategies.axes",
     "Bayesian": "parts.strategies.bayesian",
     "CMAES": "parts.strategies.cmaes",
     "Chain": "parts.strategies.chain",
@@ -154,6 +156,7 @@ __all__ = [  # noqa: RUF022 (sorted as Python sorts)
     "Annealing",
     "Answers",
     "Auto",
+    "Axes",
     "Bayesian",
     "Boolean",
     "CMAES",

@@ -16,6 +16,7 @@ from thalweg.parts.strategies.restart import Restart
 from thalweg.testing.strategy_suite import CASES, CHECKS, ONCE, Refused, Suite
 
 FINITE = {"random", "grid", "genetic", "sobol", "lhs", "cmaes", "de", "direct", "direct_l", "auto", "relay", "restart"}
+FINITE |= {"axes"}
 FINITE |= {"tpe", "quadratic", "quasi_newton", "bayesian", "lq_cmaes", "nsga2", "nsga3", "moead", "bayesian_pareto"}
 """Methods that never repeat a point of a finite space."""
 MEMORY = dict.fromkeys(["random", "sobol", "lhs", "de", "pso", "cmaes", "nelder_mead", "annealing", "nsga2"], 0.0)

@@ -183,7 +183,7 @@ def test_the_measured_winner_is_taken_and_cited(shown):
         "on 24 problems with 3 to 7 real columns at about 20 evaluations a column, lq_cmaes had .147 of the targets"
         in said
     )
-    words = "quadratic models or gradients and a few points anywhere, then CMA-ES too"
+    words = PLANS["gradients"].words
     assert f"the next best, gradients ({words}), .139 (1.06 times as much" in said
 
 

@@ -17,6 +17,8 @@ from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Objective, Problem
 from thalweg.core.space import Space
 from thalweg.core.strategy import MANY, Abilities, Strategy
+from thalweg.parts.strategies import make_strategy
+from thalweg.parts.strategies.axes import Axes
 from thalweg.parts.strategies.hybrid import Hybrid
 from thalweg.parts.strategies.random_search import Random
 
@@ -72,6 +74,42 @@ def test_a_stalled_leader_lets_the_next_one_in_early():
     hybrid.start(cube(3), 0)
     marks = play(hybrid, 40, lambda mark, i: 1.0)
     assert 0.5 in marks[:20]
+
+
+def test_who_waits_for_a_standstill_joins_at_one_and_not_before_its_gate():
+    def joined(value) -> int:
+        hybrid = Hybrid(Fixed(0.0), Fixed(0.5), joins=[0, 10], early=[True, False], stalled=[False, True])
+        hybrid.start(cube(3), 0)
+        play(hybrid, 60, value)
+        return int(hybrid.events[0]["reason"].split()[2]) if hybrid.events else 60
+
+    assert joined(lambda mark, i: 1.0) == 30, "nothing gained from the first answer on: at the gate, 10 for each column"
+    assert joined(lambda mark, i: -float(min(i, 40))) == 53, "3 (d + 1) answers after the last gain"
+    assert joined(lambda mark, i: -float(i)) == 60
+
+
+def test_who_leads_plays_most_while_it_is_sure_whoever_gains():
+    def share(trust, **options) -> float:
+        second = Fixed(0.5, trust=trust)
+        hybrid = Hybrid(Fixed(0.0, trust=0.5), second, joins=[0, 0], **options)
+        hybrid.start(cube(3), 0)
+        return play(hybrid, 300, lambda mark, i: -float(i) if mark == 0.0 else 0.0).count(0.5) / 300
+
+    assert share(0.95, leads=[False, True]) > 0.85
+    assert share(0.8, leads=[False, True]) < 0.15 and share(0.95) < 0.15
+
+
+def test_valleys_that_are_many_and_of_single_columns_are_searched_column_by_column():
+    def waves(points):
+        off = 10.0 * (points - np.array([0.813, 0.171, 0.645, 0.329, 0.907]))
+        return (off**2 + 10.0 * (1.0 - np.cos(2.0 * np.pi * off))).sum(axis=1)
+
+    where = {"joins": [0, 10], "stalled": [False, True], "leads": [False, True], "early": [True, False]}
+    for seed in range(2):
+        hybrid = Hybrid("quadratic", Axes(tested=True, restarts=False), **where)
+        values = run(hybrid, cube(5), waves, 400, seed=seed, batch=1)[1]
+        alone = run(make_strategy("quadratic"), cube(5), waves, 400, seed=seed, batch=1)[1]
+        assert values.min() < 0.5 < alone.min()
 
 
 class Waiting(Fixed):

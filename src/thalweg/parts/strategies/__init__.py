@@ -15,6 +15,7 @@ STRATEGIES: dict[str, str] = {
     for name, where in {
         "annealing": "annealing:Annealing",
         "auto": "auto:Auto",
+        "axes": "axes:Axes",
         "bayesian": "bayesian:Bayesian",
         "bayesian_pareto": "pareto_bayesian:ParetoBayesian",
         "chain": "chain:Chain",

@@ -9,6 +9,7 @@ from . import STRATEGIES
 _ELSEWHERE = {
     "annealing": "simulatedannealing sa basinhopping",
     "auto": "default ngopt nevergrad best",
+    "axes": "coordinate coordinatedescent linesearch brentstep",
     "bayesian": "gp bo bayes bayesopt bayesianoptimization gaussianprocess gpei botorch ax smac smac3 skopt gpminimize "
     "hebo turbo ei",
     "bayesian_pareto": "mobo ehvi qehvi qnehvi parego motpe",

@@ -51,13 +51,14 @@ def one(name: str, **options: Any) -> Plan:
     return [name, [], options]
 
 
-def hybrid(children: list[Plan], joins: list[float], early: list[bool]) -> Plan:
+def hybrid(children: list[Plan], joins: list[float], early: list[bool], **options: Any) -> Plan:
     """Strategies in rounds (see `Hybrid`)."""
-    return ["hybrid", children, {"joins": joins, "early": early}]
+    return ["hybrid", children, {"joins": joins, "early": early, **options}]
 
 
 _NEVER = 1e9  # joins only where the others cannot be afforded
 _GRADIENTS: Plan = ["handover", [one("quadratic"), one("quasi_newton", restarts=False)], {}]
+_COLUMNS = one("axes", tested=True, restarts=False)
 _NEAR = one("lq_cmaes", sigma=0.1)
 _SCOUTS = one("lhs", end=0.5)  # out of a place that is bad for all columns together, such as all turbines on one spot
 _GAUSSIAN_S, _GAUSSIAN_ORDER_S = 1.2e-2, 2e-2
@@ -84,9 +85,15 @@ def _led(name: str, cost: Callable[[Size], float], follower: str = "cmaes") -> N
 PLANS: dict[str, Named] = {
     # real numbers
     "gradients": Named(
-        hybrid([_GRADIENTS, _SCOUTS, _NEAR, one("cmaes")], [0, 3, 80, 80], [True, False, False, False]),
-        "quadratic models or gradients and a few points anywhere, then CMA-ES too",
-        lambda size: [_quadratic_s(size), 0.0, _lq_s(size), 0.0],
+        hybrid(
+            [_GRADIENTS, _SCOUTS, _COLUMNS, _NEAR, one("cmaes")],
+            [0, 3, 10, 80, 80],
+            [True, False, False, False, False],
+            stalled=[False, False, True, False, False],
+            leads=[False, False, True, False, False],
+        ),
+        "quadratic models or gradients and a few points anywhere, in a standstill column by column, then CMA-ES too",
+        lambda size: [_quadratic_s(size), 0.0, 0.0, _lq_s(size), 0.0],
     ),
     "gradients_soon": Named(
         hybrid([_GRADIENTS, _NEAR, one("cmaes")], [0, 20, 20], [True, False, False]),

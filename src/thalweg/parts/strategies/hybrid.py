@@ -24,6 +24,7 @@ _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a fu
 _SHORT, _LONG = 1e-3, 1e-2  # seconds: shorter evaluations pay for no thinking; from the second on it has all it may
 _AWAY = 16  # times as many answers are told together to who cannot be afforded
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
+_SURE = 0.9  # the confidence from which on who may lead does
 
 
 @final
@@ -37,6 +38,11 @@ class Hybrid(Turns):
         from them); None: 10 times the place (the first one has place 0; without children all others after 30).
     early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them. Where workers wait
         and nobody has rows for them, the next one joins in any case.
+    stalled: whether each joins, from its gate on, only when nothing was gained for 3 (d + 1) answers; None: nobody.
+    leads: whether each has four shares of a round, and the others a quarter, as long as its confidence is .9 or more,
+        whoever gained most; None: nobody. For who knows that others' gains are not what matters now: `auto` gives both
+        to `axes`, which joins when the valley at hand is exhausted, sees by exchanging columns between low points of
+        different valleys whether the columns can be searched one by one, and is done where they cannot.
     costs: the seconds of thinking that a row of each takes (0 by default), for the next two.
     overhead: the most thinking, in shares of the evaluations' time; None: it does not matter.
     allowance: seconds of thinking that are free, so that short studies are as good as others, where evaluations take
@@ -60,6 +66,8 @@ class Hybrid(Turns):
         *children: Child,
         joins: Sequence[float] | None = None,
         early: Sequence[bool] | None = None,
+        stalled: Sequence[bool] | None = None,
+        leads: Sequence[bool] | None = None,
         costs: Sequence[float] | None = None,
         overhead: float | None = None,
         allowance: float = 2.0,
@@ -71,7 +79,8 @@ class Hybrid(Turns):
         super().__init__(*children)
         if len(self.children) < 2:
             raise StrategyError("Hybrid needs at least two strategies, got one; use it by itself")
-        for name, given in (("joins", joins), ("early", early), ("costs", costs)):
+        lists = {"joins": joins, "early": early, "stalled": stalled, "leads": leads, "costs": costs}
+        for name, given in lists.items():
             if given is not None and len(given) != len(self.children):
                 raise StrategyError(
                     f"Hybrid: {name} has a value for each of the {len(self.children)} strategies, got {len(given)}"
@@ -83,6 +92,8 @@ class Hybrid(Turns):
         self.overhead, self.allowance, self.least = overhead, float(allowance), min(float(least), float(allowance))
         self.costs = [0.0] * len(self.children) if costs is None else list(costs)
         self.early = [True] * len(self.children) if early is None else list(early)
+        self.stalled = [False] * len(self.children) if stalled is None else list(stalled)
+        self.leads = [False] * len(self.children) if leads is None else list(leads)
 
     def begin(self) -> None:
         """The first strategy starts."""
@@ -140,7 +151,8 @@ class Hybrid(Turns):
                 continue
             early = (stalled and self.early[which]) or nobody or idle
             listens = self.children[which].abilities.learns_foreign
-            if early or (self.heard_rows if listens else self.asked) >= self.gates[which]:
+            due = (self.heard_rows if listens else self.asked) >= self.gates[which]
+            if early or (due and (stalled or not self.stalled[which])):
                 left = None if self.budget is None else max(self.budget - self.asked, 1)
                 self.start_child(which, left, warm=True)
                 self.queue.insert(0, which)
@@ -174,9 +186,17 @@ class Hybrid(Turns):
         if best > 0 and self.runs[winner] and self.children[winner].confidence >= _TRUSTED:
             most = _TRUST
             self.shares = [_TRUST if which == winner else 1.0 / _TRUST for which in range(len(rates))]
+        sure = [self._sure(which) for which in range(len(rates))]
+        if any(sure):
+            most = _TRUST
+            self.shares = [_TRUST if leads else 1.0 / _TRUST for leads in sure]
         self.shares = [min(max(share, 1.0 / most), most) for share in self.shares]
         self.gained, self.told = [0.0] * len(rates), [0] * len(rates)
         self.queue = sorted(filter(self.plays, range(len(rates))), key=lambda which: -self.shares[which])
+
+    def _sure(self, which: int) -> bool:
+        """Whether a child leads without having gained most."""
+        return self.leads[which] and self.plays(which) and self.children[which].confidence >= _SURE
 
     def rows_of_turn(self, which: int) -> int:
         """Rows of a child's turn."""
