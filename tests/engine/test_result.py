@@ -114,3 +114,12 @@ def test_reports_of_replicates_speak_of_the_mean():
     data = result.data()
     assert data.best_value() == result.value > min(trial.value for trial in result.trials)
     assert result.trials[data.best()].params == result.params
+
+
+def test_results_from_elsewhere_are_not_called_evaluations(capsys):
+    study = tw.Study({"x": (-5.0, 5.0)}, strategy="sobol", seed=0)
+    study.add([{"x": 1.0}, {"x": 3.0}, {"x": 2.0}], [3.0, 4.0, 5.0])
+    result = study.run(lambda p: p["x"] ** 2, max_evals=10, progress="plain")
+    assert "evaluations  10 of 10 (3 more were given)" in str(result)
+    assert "study: 10 evaluations and 3 results from elsewhere, 13 usable" in result.explain()
+    assert "10/10" in capsys.readouterr().err

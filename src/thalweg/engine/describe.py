@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def run_data(result: Result) -> RunData:
     history, problem = result.history, result.problem
     numbers = result.finished
     row_of = {number: row for row, number in enumerate(numbers.tolist())}
+    sources = Counter(map(history.sources.get, row_of))
     data = RunData(
         values=history.values[numbers] * problem.signs,
         statuses=history.statuses[numbers],
@@ -37,6 +39,8 @@ def run_data(result: Result) -> RunData:
         reason=result.why,
         stop_reason=result.stop_reason,
         budget=result.budget,
+        added=sources["added"],
+        reused=sources["cache"],
         cached=result.cached,
         noisy=result.noisy,
         again=int((history.replicates[numbers] > 0).sum()),

@@ -16,6 +16,9 @@ from ..core.trial import Trial
 if TYPE_CHECKING:
     from ..core.stored import StoredTrial
 
+OUTSIDE = frozenset({"added", "cache"})
+"""Sources of trials that came from elsewhere: they count in no budget."""
+
 _FIRST = 256
 _FEW = 32  # so few are compared faster as a list
 _MARK = b"\xff#"
@@ -232,6 +235,13 @@ class History:
         """Numbers of the trials that ended (abandoned ones apart)."""
         statuses = self.statuses[: self.n]
         return np.flatnonzero((statuses >= Status.DONE) & (statuses != Status.ABANDONED))
+
+    def evaluated(self) -> int:
+        """How many of those count in a budget: they did not come from elsewhere."""
+        final = self.final()
+        if not self.sources:
+            return len(final)
+        return sum(self.sources.get(number) not in OUTSIDE for number in final.tolist())
 
     def count(self, status: Status) -> int:
         """How many trials have this status."""

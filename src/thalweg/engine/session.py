@@ -27,14 +27,11 @@ from .aliases import Aliases
 from .cache import Cache
 from .chunk import Chunk
 from .crew import Crew
-from .history import History, consecutive
+from .history import OUTSIDE, History, consecutive
 from .keep import keep
 from .packing import pack
 from .replicates import Replicates
 from .rows import best_row, chunk_of, ended, total
-
-OUTSIDE = frozenset({"added", "cache"})
-"""Sources of trials that came from elsewhere: they count in no budget."""
 
 SNAPSHOT_S = 10.0
 """Seconds between two snapshots of the strategy in a durable store."""

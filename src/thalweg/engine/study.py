@@ -290,7 +290,7 @@ class Study:
         before = perf_counter()
         limits.started = before
         session.emit(
-            "started", total=limits.max_evals, name=self.name, done=len(session.history.final()), target=target.name,
+            "started", total=limits.max_evals, name=self.name, done=session.history.evaluated(), target=target.name,
             objectives=self.problem.names,
         )  # fmt: skip
         loop = Loop(session, target, tools, limits, signal, options)

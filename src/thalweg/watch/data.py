@@ -77,7 +77,8 @@ class RunData:
     cached: answers that came from the cache, beside the n trials.  reason: why this strategy, in words.
     noisy: replicates may share parameters.  again: evaluations of points that were evaluated before.  flukes: trials
     whose values are left out of their points'.  advice: the recommended point in words, or "".
-    budget: evaluations allowed, or None.
+    budget: evaluations allowed, or None.  added, reused: how many of the n were given, and are results of other
+    studies: those count in no budget.
     """
 
     values: Floats
@@ -97,6 +98,8 @@ class RunData:
     reason: str = ""
     stop_reason: str = ""
     budget: int | None = None
+    added: int = 0
+    reused: int = 0
     cached: int = 0
     noisy: bool = False
     again: int = 0
@@ -107,6 +110,11 @@ class RunData:
     def __len__(self) -> int:
         """How many trials there are."""
         return len(self.statuses)
+
+    @property
+    def own(self) -> int:
+        """How many trials were evaluated for this study, and count in its budget."""
+        return len(self) - self.added - self.reused
 
     @property
     def signs(self) -> Floats:

@@ -37,7 +37,8 @@ def explain(data: RunData) -> str:
 
 def _result(data: RunData) -> list[str]:
     head = f"{clip(data.name, 48)}: " if data.name else ""
-    lines = [f"{head}{count(len(data))} evaluations, {count(int(data.ok.sum()))} usable"]
+    others = f" and {count(data.added + data.reused)} results from elsewhere" if data.own < len(data) else ""
+    lines = [f"{head}{count(data.own)} evaluations{others}, {count(int(data.ok.sum()))} usable"]
     if data.stop_reason:
         lines[0] += f"; stopped: {clean(data.stop_reason)}"
     row = data.best()

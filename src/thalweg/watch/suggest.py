@@ -67,7 +67,7 @@ def _late(data: RunData) -> str:
     if row is None or len(data.objectives) > 1 or n < 20:
         return ""
     done = (row + 1) / n
-    if done > 0.95 and data.budget is not None and n >= data.budget:
+    if done > 0.95 and data.budget is not None and data.own >= data.budget:
         return f"give it more evaluations: the best value came at {done:.0%} of the budget of {count(data.budget)}"
     patience = max(50, 2 * row)
     if n >= 100 and row + 1 + patience < 0.7 * n and not data.noisy:

@@ -101,13 +101,14 @@ def _facts(data: RunData) -> list[tuple[str, str]]:
 
 
 def _evaluations(data: RunData) -> str:
-    total = f"{count(len(data))} of {count(data.budget)}" if data.budget is not None else count(len(data))
+    total = f"{count(data.own)} of {count(data.budget)}" if data.budget is not None else count(data.own)
     kinds = (
         (data.count(Status.FAILED), "failed"),
         (data.count(Status.TIMEOUT), "timed out"),
         (data.count(Status.PRUNED), "pruned"),
         (data.count(Status.ABANDONED), "abandoned"),
         (data.cached, "more from the cache"),
+        (data.added, "more were given"),
     )
     notes = [f"{count(number_of)} {word}" for number_of, word in kinds if number_of]
     return f"{total} ({', '.join(notes)})" if notes else total
