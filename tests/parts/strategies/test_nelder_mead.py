@@ -278,3 +278,12 @@ def test_a_start_is_a_point_of_the_cube(kind):
     for x0 in ([5.0, 5.0], [0.5, np.nan]):
         with pytest.raises(StrategyError, match="own units"):
             kind(x0=x0).start(cube(2), 0)
+
+
+def test_where_everything_fails_it_begins_elsewhere():
+    def fails(points):
+        return np.where(points[:, 0] > 0.1, np.nan, points[:, 0])
+
+    for seed in range(3):
+        points, found = run(NelderMead(), cube(2), fails, 300, seed=seed)
+        assert np.nanmin(found) < 1e-3

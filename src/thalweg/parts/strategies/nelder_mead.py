@@ -390,8 +390,10 @@ class NelderMead(Strategy):
         if self.idle > 40 * (len(self.columns) + 1):
             return True
         best, rise = self.ranked[0], self.ranked[-1] - self.ranked[0]
-        # a simplex does not shrink faster than by half per step: the costly look at its size can wait some steps
-        if self.number % 4 == 0 or rise <= 1e-15 * abs(best):
+        if best == math.inf:
+            return True  # all failed: no direction is better than another
+        # the costly look at its size can wait some steps; shrinks, which halve it, may have none but odd numbers
+        if self.number % 4 == 0 or self.phase == "shrink" or rise <= 1e-15 * abs(best):
             spread = np.abs(self.simplex[1:] - self.simplex[0]).max(initial=0.0)
             if spread < _TINY or (rise <= 1e-15 * abs(best) and spread < 1e-5):
                 return True
