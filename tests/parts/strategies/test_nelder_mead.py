@@ -285,5 +285,5 @@ def test_where_everything_fails_it_begins_elsewhere():
         return np.where(points[:, 0] > 0.1, np.nan, points[:, 0])
 
     for seed in range(3):
-        points, found = run(NelderMead(), cube(2), fails, 300, seed=seed)
+        _, found = run(NelderMead(), cube(2), fails, 300, seed=seed)
         assert np.nanmin(found) < 1e-3
