@@ -138,7 +138,8 @@ def overhead(args: argparse.Namespace) -> None:
     """Print the table of what a suggestion costs."""
     from .overhead import overhead_table
 
-    print("\n".join(overhead_table(numbers(args.dims), args.budget, args.tag)) or "no traces of suite overhead here")
+    lines = overhead_table(numbers(args.dims), args.budget, args.tag, numbers(args.seeds))
+    print("\n".join(lines) or "no traces of suite overhead here")
 
 
 def learn(args: argparse.Namespace) -> None:

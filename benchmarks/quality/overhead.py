@@ -1,12 +1,16 @@
 """What a suggestion costs: the solver's own CPU milliseconds per evaluation around the n-th, from traces of `overhead`.
 
-    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --limit 30 --isolate --solvers ...
-    python -m benchmarks.quality overhead --dims 5,10,20 --budget 1100 --tag now
+    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --seeds 0-2 --limit 30 --isolate \\
+        --solvers ...
+    python -m benchmarks.quality overhead --dims 5,10,20 --budget 1100 --seeds 0-2 --tag now
 
-The objective is a valley that costs nothing. A solver that is out of time has figures only for what it did in it.
+The objective is a valley that costs nothing; figures are medians over the seeds that come so far. A solver that is out
+of time has figures only for what it did in it.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +31,12 @@ def cost_at(trace: np.ndarray, count: int) -> float:
     return float(1e3 * (trace[high - 1, 2] - trace[low - 1, 2]) / (high - low))
 
 
-def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
+def _trace(path: Path) -> np.ndarray:
+    with np.load(path) as data:
+        return np.asarray(data["trace"])
+
+
+def overhead_table(dimensions: list[int], budget: int, tag: str, seeds: list[int]) -> list[str]:
     """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces.
 
     tag: one, or several with commas; a solver's figures are those of the first that has any.
@@ -37,12 +46,12 @@ def overhead_table(dimensions: list[int], budget: int, tag: str) -> list[str]:
     for home in homes:
         solver, _, own = home.name.rpartition("@")
         for task in tasks_of("overhead", [], dimensions, []):
-            path = folder(solver, own, budget) / f"{task.key}_s0.npz"
-            if path.exists():
-                with np.load(path) as data:
-                    trace = data["trace"]
-                for n in COUNTS:
-                    found.setdefault(solver, {}).setdefault((task.dimension, n), cost_at(trace, n))
+            paths = [folder(solver, own, budget) / f"{task.key}_s{seed}.npz" for seed in seeds]
+            traces = [_trace(path) for path in paths if path.exists()]
+            for n in COUNTS if traces else ():
+                costs = [cost for trace in traces if not np.isnan(cost := cost_at(trace, n))]
+                cost = float(np.median(costs)) if costs else float("nan")
+                found.setdefault(solver, {}).setdefault((task.dimension, n), cost)
     if not found:
         return []
     columns = [(d, n) for d in dimensions for n in COUNTS]

@@ -30,6 +30,7 @@ Instances 1 to 3 are those that constants are tuned on, 4 and above are held out
 python -m benchmarks.quality.environments classic nevergrad smac torch hebo
 python -m benchmarks.quality run --suite practical --instances 4 --budget 100 --solvers tw:auto,fcmaes_bite,random
 python -m benchmarks.quality run --suite bbob --dims 5 --instances 4 --budget 20 --solvers tw:auto,pybads,ng_ngopt
+python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --limit 30 --seeds 0-2 --solvers tw:cmaes
 python -m benchmarks.quality.suggestions
 {command}
 ```

@@ -325,11 +325,13 @@ def write(seeds: list[int], tag: str, command: str) -> Path:
         found, rows = section(plan, seeds, tag)
         lines += found
         table += rows
-    if found := overhead_table([5, 10, 20], OVERHEAD, tag):
+    if found := overhead_table([5, 10, 20], OVERHEAD, tag, [0, 1, 2]):
         lines += [
             "## What a suggestion costs",
             "",
-            "CPU milliseconds of the solver around its n-th evaluation.",
+            "CPU milliseconds of the solver around its n-th evaluation: medians of three seeds (optuna_gp, ax and",
+            "smac_bb: one), of those that come so far in 30 s of CPU time. The machine was shared: figures of the same",
+            "solver differ by half from one hour to the next.",
             "",
             *found,
             "",

@@ -199,3 +199,15 @@ def test_cost_per_suggestion_around_a_count():
     assert overhead.cost_at(trace, 100) == pytest.approx(1.0)
     assert overhead.cost_at(trace, 250) == pytest.approx(10.0)
     assert np.isnan(overhead.cost_at(trace, 299))
+
+
+def test_cost_is_the_median_of_the_seeds_that_come_so_far(traces, monkeypatch):
+    monkeypatch.setattr(overhead, "TRACES", traces)
+    for seed, (count, slow) in enumerate([(300, 1), (300, 2), (300, 9), (100, 4)]):
+        job = Job("tw:de", "t", Task("overhead", "valley", 5, 1), 300, seed)
+        job.path.parent.mkdir(parents=True, exist_ok=True)
+        number = np.arange(1, count + 1)
+        np.savez(job.path, trace=np.column_stack([number, np.zeros(count), 1e-3 * slow * number]))
+    *_, line = overhead.overhead_table([5], 300, "t", [0, 1, 2, 3])
+    assert line == "| **tw:de** | 3 | 2 | - | - |"  # the fourth has a figure at 50 only
+    assert overhead.overhead_table([5], 300, "t", [7]) == []
