@@ -75,3 +75,12 @@ def test_replicates_show_their_common_value(making):
     data = making()
     data.chosen = (4, 1.25)
     assert table(data).split("\n")[2].split() == ["best", "loss", "1.25", "trial", "4"]
+
+
+def test_a_long_reason_gives_way_to_the_strategy(making):
+    data = making(20)
+    data.strategy = "auto"
+    data.reason = f"auto chose hybrid(bayesian, cmaes): {'a model first, then others; ' * 9}"
+    assert "auto chose hybrid(bayesian, cmaes): a model first, then others\n" in table(data)
+    data.reason = f"auto chose hybrid(bayesian, cmaes): {'a model first, then others, ' * 9}"
+    assert "auto chose hybrid(bayesian, cmaes)\n" in table(data)

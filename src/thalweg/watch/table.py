@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.batch import Ints, Status
 from .data import RunData
-from .text import align, clean, clip, count, number, seconds
+from .text import align, clean, clip, count, number, seconds, width
 
 LIMIT = 36
 """The widest column, in characters."""
@@ -93,7 +93,8 @@ def _facts(data: RunData) -> list[tuple[str, str]]:
         ("evaluations", _evaluations(data)),
     ]
     if data.strategy:
-        rows.append(("strategy", clip(data.searched_by().partition(";")[0], 120)))
+        said = data.searched_by().partition(";")[0]
+        rows.append(("strategy", clip(said if width(said) <= 120 else said.partition(": ")[0], 120)))
     if data.spans is not None:
         wall = f"{seconds(data.spans.wall_s)}: " if data.spans.wall_s > 0 else ""
         rows.append(("time", wall + data.spans.describe()))
