@@ -127,6 +127,13 @@ def test_where_workers_wait_and_nobody_has_points_the_next_one_joins():
     assert [event["reason"].rpartition(", ")[2] for event in hybrid.events] == ["idle workers", "idle workers"]
 
 
+def test_idle_workers_do_not_hurry_who_waits_for_a_standstill():
+    where = {"joins": [0, 0, 1000], "early": [True, False, False], "stalled": [False, True, False]}
+    hybrid = Hybrid(Waiting(0.0), Waiting(0.5), Fixed(0.9), **where)
+    hybrid.start(cube(3), 0)
+    assert [float(hybrid.ask(1).points[0, 0]) for _ in range(3)] == [0.0, 0.9, 0.9]
+
+
 def test_a_batch_that_is_smaller_than_wanted_lets_nobody_in():
     hybrid = Hybrid(Waiting(0.0), Fixed(0.5), joins=[0, 1000])
     hybrid.start(cube(3), 0)

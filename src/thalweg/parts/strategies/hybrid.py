@@ -38,7 +38,8 @@ class Hybrid(Turns):
         from them); None: 10 times the place (the first one has place 0; without children all others after 30).
     early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them. Where workers wait
         and nobody has rows for them, the next one joins in any case.
-    stalled: whether each joins, from its gate on, only when nothing was gained for 3 (d + 1) answers; None: nobody.
+    stalled: whether each joins, from its gate on, only when nothing was gained for 3 (d + 1) answers, idle workers or
+        not; None: nobody.
     leads: whether each has four shares of a round, and the others a quarter, as long as its confidence is .9 or more,
         whoever gained most; None: nobody. For who knows that others' gains are not what matters now: `auto` gives both
         to `axes`, which joins when the valley at hand is exhausted, sees by exchanging columns between low points of
@@ -149,7 +150,7 @@ class Hybrid(Turns):
         for which in range(1, len(self.children)):
             if self.runs[which] or not self._affords(which) or (idle and started):
                 continue
-            early = (stalled and self.early[which]) or nobody or idle
+            early = (stalled and self.early[which]) or nobody or (idle and not self.stalled[which])
             listens = self.children[which].abilities.learns_foreign
             due = (self.heard_rows if listens else self.asked) >= self.gates[which]
             if early or (due and (stalled or not self.stalled[which])):
