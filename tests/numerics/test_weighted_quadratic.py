@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from thalweg.numerics import weighted_quadratic
 from thalweg.numerics.weighted_quadratic import WeightedQuadratic, kendall, rank_weights, terms
 
 
@@ -80,3 +81,26 @@ def test_kendall_is_scipys():
         assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
     assert kendall(np.ones(5), np.arange(5.0)) == 0.0
     assert kendall(np.arange(5.0), -np.arange(5.0)) == -1.0
+
+
+@pytest.mark.parametrize("rows", [60, 150, 240])
+def test_fewer_rows_than_terms_give_the_same_either_way(rows, monkeypatch):
+    rng = np.random.default_rng(rows)
+    u = rng.standard_normal((rows, 30))
+    values = (u**2) @ np.linspace(1, 5, 30) + u @ rng.standard_normal(30) + 7
+    models = []
+    for used in (weighted_quadratic._by_terms, weighted_quadratic._by_rows):
+        monkeypatch.setattr(weighted_quadratic, "_by_rows", used)
+        models.append(WeightedQuadratic.fit(u, values, rank_weights(values), 3e-6))
+    by_terms, by_rows = models
+    scale = np.abs(by_terms.hessian).max()
+    np.testing.assert_allclose(by_rows.hessian, by_terms.hessian, atol=1e-6 * scale)
+    np.testing.assert_allclose(by_rows.gradient, by_terms.gradient, atol=1e-6 * np.abs(by_terms.gradient).max())
+    assert by_rows.constant == pytest.approx(by_terms.constant, rel=1e-6)
+
+
+def test_many_columns_and_few_rows_are_solved_by_rows(monkeypatch):
+    monkeypatch.setattr(weighted_quadratic, "_by_terms", None)
+    u = np.random.default_rng(0).standard_normal((70, 60))
+    model = WeightedQuadratic.fit(u, (u**2).sum(axis=1), np.ones(70), 3e-6)
+    assert np.diag(model.hessian) == pytest.approx(np.full(60, 2.0), abs=0.1)
