@@ -191,6 +191,18 @@ def test_thinking_must_be_affordable():
     assert count(0.0, None) == 200
 
 
+def test_who_stands_in_for_the_first_one_joins_when_that_cannot_be_afforded_and_before_others():
+    def marks(seconds):
+        children = Fixed(0.0), Fixed(0.3), Fixed(0.6), Fixed(0.9)
+        hybrid = Hybrid(*children, joins=[0, 0, 60, 1e9], early=[False] * 4, costs=[0.1, 0, 0, 0], overhead=0.1)
+        hybrid.start(cube(3), 0)
+        return play(hybrid, 120, lambda mark, i: 1.0, seconds)
+
+    assert 0.9 not in marks(10.0)  # the first one can always be afforded
+    assert {0.3, 0.9} <= set(marks(0.0)[:60])
+    assert 0.6 not in marks(0.0)
+
+
 def test_an_evaluation_held_up_among_short_ones_gives_no_more_time():
     def marks(late):
         hybrid = thinker(overhead=0.1)

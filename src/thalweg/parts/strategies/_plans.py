@@ -56,7 +56,7 @@ def hybrid(children: list[Plan], joins: list[float], early: list[bool], **option
     return ["hybrid", children, {"joins": joins, "early": early, **options}]
 
 
-_NEVER = 1e9  # joins only where the others cannot be afforded
+IN_PLACE = 1e9  # joins where the first one cannot be afforded
 _GRADIENTS: Plan = ["handover", [one("quadratic"), one("quasi_newton", restarts=False)], {}]
 _COLUMNS = one("axes", tested=True, restarts=False)
 _NEAR = one("lq_cmaes", sigma=0.1)
@@ -78,7 +78,7 @@ def _noisy_s(size: Size) -> float:
 
 def _led(name: str, cost: Callable[[Size], float], follower: str = "cmaes") -> Named:
     """One strategy; another where it cannot be afforded."""
-    plan = hybrid([one(name), one(follower)], [0, _NEVER], [True, False])
+    plan = hybrid([one(name), one(follower)], [0, IN_PLACE], [True, False])
     return Named(plan, "", lambda size: [cost(size), 0.0])
 
 
@@ -86,14 +86,14 @@ PLANS: dict[str, Named] = {
     # real numbers
     "gradients": Named(
         hybrid(
-            [_GRADIENTS, _SCOUTS, _COLUMNS, _NEAR, one("cmaes")],
-            [0, 3, 10, 80, 80],
-            [True, False, False, False, False],
-            stalled=[False, False, True, False, False],
-            leads=[False, False, True, False, False],
+            [_GRADIENTS, _SCOUTS, _COLUMNS, _NEAR, one("cmaes"), one("quasi_newton")],
+            [0, 3, 10, 80, 80, IN_PLACE],
+            [True, False, False, False, False, False],
+            stalled=[False, False, True, False, False, False],
+            leads=[False, False, True, False, False, False],
         ),
         "quadratic models or gradients and a few points anywhere, in a standstill column by column, then CMA-ES too",
-        lambda size: [_quadratic_s(size), 0.0, 0.0, _lq_s(size), 0.0],
+        lambda size: [_quadratic_s(size), 0.0, 0.0, _lq_s(size), 0.0, 0.0],
     ),
     "gradients_soon": Named(
         hybrid([_GRADIENTS, _NEAR, one("cmaes")], [0, 20, 20], [True, False, False]),

@@ -19,7 +19,7 @@ from ...core.errors import StrategyError
 from ...core.problem import Problem
 from ...core.strategy import MANY, Abilities, Draft, Strategy
 from ._evidence import TABLE, Class, known
-from ._plans import PLANS, Plan, hybrid, make_plan, one, plan_words, titled
+from ._plans import IN_PLACE, PLANS, Plan, hybrid, make_plan, one, plan_words, titled
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,6 @@ class Rule:
         return self.plan if self.costs is None else [name, children, options | {"costs": self.costs(facts)}]
 
 
-_NEVER = 1e9  # joins only where the others cannot be afforded
 _WIDE = 40  # columns beyond which models of all pairs of columns cost more than they bring
 
 
@@ -129,7 +128,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda f: 1 < f.objectives <= 4 and f.dimension <= 20,
-        hybrid([one("bayesian_pareto"), one("nsga2")], [0, _NEVER], [True, False]),
+        hybrid([one("bayesian_pareto"), one("nsga2")], [0, IN_PLACE], [True, False]),
         "several objectives: models of all of them find a front in few evaluations; where evaluations are too quick "
         "for models, breeding does",
         lambda f: [4e-3 * f.objectives**2, 0.0],  # a model each, and boxes that multiply

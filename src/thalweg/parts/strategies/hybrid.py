@@ -24,6 +24,7 @@ _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a fu
 _SHORT, _LONG = 1e-3, 1e-2  # seconds: shorter evaluations pay for no thinking; from the second on it has all it may
 _AWAY = 16  # times as many answers are told together to who cannot be afforded
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
+_IN_PLACE = 1e9  # answers for each column that no run has: who waits for them stands in for the first one
 _SURE = 0.9  # the confidence from which on who may lead does
 
 
@@ -35,7 +36,8 @@ class Hybrid(Turns):
         "annealing", for columns of every kind). `Hybrid("bayesian", "genetic")`, `Hybrid("genetic", "de")` and
         `Hybrid("quadratic", "lq_cmaes", "cmaes")` are others that make sense.
     joins: answers for each column with more than one value after which each joins (foreign ones count for who learns
-        from them); None: 10 times the place (the first one has place 0; without children all others after 30).
+        from them); 1e9: in the place of the first one, as soon as that cannot be afforded; None: 10 times the place
+        (the first one has place 0; without children all others after 30).
     early: whether each may join when nothing was gained for 3 (d + 1) answers; None: all of them. Where workers wait
         and nobody has rows for them, the next one joins in any case.
     stalled: whether each joins, from its gate on, only when nothing was gained for 3 (d + 1) answers, idle workers or
@@ -147,13 +149,13 @@ class Hybrid(Turns):
         stalled = self.stale >= _STALL * (self.free + 1)
         nobody = not any(map(self.plays, range(len(self.children))))
         started = False
-        for which in range(1, len(self.children)):
+        for which in sorted(range(1, len(self.children)), key=lambda which: idle or not self._stands_in(which)):
             if self.runs[which] or not self._affords(which) or (idle and started):
                 continue
             early = (stalled and self.early[which]) or nobody or (idle and not self.stalled[which])
             listens = self.children[which].abilities.learns_foreign
             due = (self.heard_rows if listens else self.asked) >= self.gates[which]
-            if early or (due and (stalled or not self.stalled[which])):
+            if early or self._stands_in(which) or (due and (stalled or not self.stalled[which])):
                 left = None if self.budget is None else max(self.budget - self.asked, 1)
                 self.start_child(which, left, warm=True)
                 self.queue.insert(0, which)
@@ -161,6 +163,10 @@ class Hybrid(Turns):
                 self.happened.append({"kind": "switched", "reason": f"{self.label(which)} joined: {known}"})
                 nobody, started = False, True
         return started
+
+    def _stands_in(self, which: int) -> bool:
+        """Whether a child is to play in the first one's place now."""
+        return self.gates[which] >= _IN_PLACE and not self._affords(0)
 
     def order(self) -> list[int]:
         """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""
