@@ -437,6 +437,28 @@ def test_who_comes_back_to_a_models_worth_of_known_points_is_not_begun_anew():
     assert stuck.evaluations == 1 and stuck.stop_reason.startswith("stalled: the strategy gives only points")
 
 
+class Brief(tw.Strategy):
+    """Gives three points of its own, and then the last one for ever."""
+
+    def begin(self):
+        self.given = 0
+
+    def propose(self, n):
+        if self.given < 3:
+            self.given, self.last = self.given + 1, self.rng.random((1, self.dimension))
+        return self.last
+
+    def learn(self, answers):
+        pass
+
+
+def test_a_strategy_that_gives_new_points_after_each_restart_is_begun_anew_as_often_as_it_takes():
+    study = tw.Study([(0, 1)] * 2, strategy=Brief(), seed=0)
+    result = study.run(lambda x: x.sum(), max_evals=20)
+    assert result.evaluations == 20 and result.stop_reason.startswith("max_evals")
+    assert len({tuple(trial.params) for trial in study.trials}) == 20
+
+
 def test_a_space_that_was_not_counted_is_known_to_be_used_up_when_it_was_looked_through(monkeypatch):
     """A chain of conditions: a thousand combinations, eleven points."""
     monkeypatch.setattr("thalweg.core.space.COUNTABLE", 9)

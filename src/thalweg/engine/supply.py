@@ -18,6 +18,7 @@ PATIENCE = 3
 unseen ones can be listed it is asked as often for every point of a linear model: methods that begin a region with D + 1
 points around the best, one at a time, may know them all, and go on from there."""
 RESTARTS = 3
+"""So many in a row that bring no new point are the end."""
 UNLIMITED = 1 << 40
 
 
@@ -65,6 +66,7 @@ class Supply:
             self.turn.extend(sorted({*session.untold, *opened}))
         self._dry = 0
         self._restarts = 0
+        self._barren = 0  # restarts since the last new point
         self._settled = False
 
     @property
@@ -121,7 +123,7 @@ class Supply:
                 if self._dried(want):
                     return self.nothing_left()
                 continue
-            self._dry = 0
+            self._dry = self._barren = 0
             self._enqueue(chunk)
             if self.thinking.cancelled is not None:
                 return ""
@@ -235,9 +237,10 @@ class Supply:
         if self.busy:
             self.waiting = True
             return False
-        if self._restarts >= RESTARTS or session.strategy.pending:
+        if self._barren >= RESTARTS or session.strategy.pending:
             return True
         self._restarts += 1
+        self._barren += 1
         session.emit("switched", reason="the strategy repeats itself: it is restarted with another seed")
         session.restart(session.seed + 7919 * self._restarts, self.limits.max_evals)
         return False
