@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from _doubles import answer
+from driving import bowl, cube, run
 
 from thalweg.core import plain
 from thalweg.core.batch import Answers
@@ -34,7 +35,8 @@ def test_every_rule_is_reached_by_some_problem():
     reached = set()
     wide = [Problem(Space({"order": Permutation([str(i) for i in range(60)])}))]
     wide += [Problem(Space([(0.0, 1.0)] * 60)), Problem(Space([(0.0, 1.0)] * 60), (Objective("a"), Objective("b")))]
-    wide += [Problem(Space([(0.0, 1.0)] * 60), noisy=True)]
+    wide += [Problem(Space([(0.0, 1.0)] * 60), noisy=True), Problem(Space([(0, 9)] * 60))]
+    wide += [Problem(Space([(0.0, 1.0)] * 60), constraints=constraints_of("g <= 0"))]
     for problem in [make_test_problem(name).problem() for name in PROBLEMS] + wide:
         for budget in (1, 5, 20, 60, 300, 3000, 30_000):
             facts = Facts.of(problem, budget)
@@ -104,6 +106,13 @@ def test_noise_is_met_by_a_model_at_any_budget_and_by_a_population_later(space, 
     assert options["costs"][0] > exact[0]  # the knowledge gradient thinks longer than expected improvement
     wide = Problem(Space([(0.0, 1.0)] * 60), noisy=True)
     assert Auto.choose(Facts.of(wide, 6000)).plan[0] == "cmaes"
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.5, 20])
+def test_many_real_columns_are_met_by_slopes(rate):
+    _, found = run(Auto(), cube(60), bowl, int(rate * 60), batch=1)
+    middle = 60 * (0.5 - 0.3217) ** 2
+    assert found.min() <= (1e-9 if rate > 1 else 1.0) * middle  # random points: 2.5 times the middle's
 
 
 def test_measured_constraints_are_met_by_a_model_of_their_borders():

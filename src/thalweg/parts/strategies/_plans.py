@@ -95,6 +95,17 @@ PLANS: dict[str, Named] = {
         "quadratic models or gradients and a few points anywhere, in a standstill column by column, then CMA-ES too",
         lambda size: [_quadratic_s(size), 0.0, 0.0, _lq_s(size), 0.0, 0.0],
     ),
+    "gradients_wide": Named(
+        hybrid(
+            [one("quasi_newton"), _COLUMNS, one("cmaes")],
+            [0, 10, 100],
+            [True, False, True],
+            stalled=[False, True, False],
+            leads=[False, True, False],
+        ),
+        "gradients, in a standstill column by column, then CMA-ES too",
+        lambda _: [0.0, 0.0, 0.0],
+    ),
     "gradients_soon": Named(
         hybrid([_GRADIENTS, _NEAR, one("cmaes")], [0, 20, 20], [True, False, False]),
         "gradients with CMA-ES from 20 evaluations a column on",

@@ -75,6 +75,11 @@ class Facts:
         """Every column is a real number."""
         return self.continuous == self.dimension
 
+    @property
+    def slopes(self) -> bool:
+        """Differences may tell how the values fall: real columns, neither noise nor borders."""
+        return self.real and not self.noisy and not self.constrained
+
     def words(self) -> str:
         """The facts in words."""
         parts = [
@@ -178,10 +183,21 @@ RULES: tuple[Rule, ...] = (
         "parameters that are not all real: a Gaussian process first, then methods without a model in turns with it",
     ),
     Rule(
+        lambda f: f.slopes and f.budget > f.dimension + 2,
+        "gradients_wide",
+        "many real parameters: a gradient takes an evaluation for each and brings more than a population of that size; "
+        "where it brings nothing columns are searched one by one, and covariance adaptation joins",
+    ),
+    Rule(
+        lambda f: f.slopes,
+        one("axes"),
+        "too few evaluations for a single gradient: from the middle on, parameter by parameter",
+    ),
+    Rule(
         lambda f: f.real and f.budget >= 150 * f.dimension,
         "pair",
-        "many real parameters: differential evolution for many valleys and covariance adaptation for long bent ones "
-        "take turns, by who improves",
+        "many real parameters and borders: differential evolution for many valleys and covariance adaptation for "
+        "long bent ones take turns, by who improves",
     ),
     Rule(
         lambda f: f.budget <= f.dimension + 2,
