@@ -331,7 +331,7 @@ def write(seeds: list[int], tag: str, command: str) -> Path:
             "",
             "CPU milliseconds of the solver around its n-th evaluation: medians of three seeds (optuna_gp, ax and",
             "smac_bb: one), of those that come so far in 30 s of CPU time. The machine was shared: figures of the same",
-            "solver differ by half from one hour to the next, and optuna_gp, ax and smac_bb were run half an hour earlier.",
+            "solver differ by half from one hour to the next; optuna_gp, ax and smac_bb were run half an hour earlier.",
             "",
             *found,
             "",
