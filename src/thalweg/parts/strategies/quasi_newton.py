@@ -6,11 +6,12 @@ optimization calculations, LNM 630 (1978) 144-157, doi:10.1007/BFb0067703 (the d
 without constraints.
 
 - An iteration is d differences, which may be one batch, and one point where the quadratic of gradient and Hessian is
-  lowest in the box; where that brings too little, nearer ones along the line to it. The first goes straight down the
-  gradient, to the box's first face.
+  lowest in the box; where that brings too little, nearer ones along the line to it, and where the line is clearly lower
+  elsewhere, the point there. The first goes straight down the gradient, to the box's first face.
 - The first Hessian is very small beside the gradient: what is too small is corrected by the first steps, what is too
   great only by many. At 3e-5 of it ellipsoids of condition 1e6 take half the evaluations that they took at 1e-2;
-  a Hessian interpolated from known points was worse than none.
+  a Hessian interpolated from known points was worse than none. From the second step on, directions that none has taken
+  are expected to bend as those did that were taken (`Secants`).
 - Differences are as wide as errors of rounding and of curvature are level (P. E. Gill, W. Murray, M. A. Saunders,
   M. H. Wright: Computing forward-difference intervals for numerical optimization, SIAM J. Sci. Stat. Comput. 4 (1983)
   310-321, doi:10.1137/0904025), and what the Hessian says of the second is subtracted.
@@ -369,7 +370,7 @@ class QuasiNewton(Phased):
         bend = -drop - self.share * self.slope
         lowest = -0.5 * self.share**2 * self.slope / bend if bend > 0 else math.inf
         share = min(lowest, float(rooms.min()), _FURTHER * self.share)
-        if self.tries > _AGAIN or (self.share / share - 1.0) ** 2 * (len(self.columns) + 2) < 1.0:
+        if self.tries > _AGAIN or not share > 0 or (self.share / share - 1.0) ** 2 * (len(self.columns) + 2) < 1.0:
             return False
         self.share = share
         return True
