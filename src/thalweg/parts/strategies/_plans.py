@@ -10,6 +10,7 @@ from ...core.errors import StrategyError
 from ...core.registry import resolve
 from ...core.strategy import Strategy
 from . import STRATEGIES
+from .hybrid import IN_PLACE
 
 Plan = list[Any]
 """[name, [children's plans], {options}], plain data: what a state can hold."""
@@ -56,7 +57,6 @@ def hybrid(children: list[Plan], joins: list[float], early: list[bool], **option
     return ["hybrid", children, {"joins": joins, "early": early, **options}]
 
 
-IN_PLACE = 1e9  # joins where the first one cannot be afforded
 _GRADIENTS: Plan = ["handover", [one("quadratic"), one("quasi_newton", restarts=False)], {}]
 _COLUMNS = one("axes", tested=True, restarts=False)
 _NEAR = one("lq_cmaes", sigma=0.1)

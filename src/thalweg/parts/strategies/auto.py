@@ -19,7 +19,8 @@ from ...core.errors import StrategyError
 from ...core.problem import Problem
 from ...core.strategy import MANY, Abilities, Draft, Strategy
 from ._evidence import TABLE, Class, known
-from ._plans import IN_PLACE, PLANS, Plan, hybrid, make_plan, one, plan_words, titled
+from ._plans import PLANS, Plan, hybrid, make_plan, one, plan_words, titled
+from .hybrid import IN_PLACE
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _NEAR = 0.1  # of the winner's gain for each evaluation: who has that keeps a fu
 _SHORT, _LONG = 1e-3, 1e-2  # seconds: shorter evaluations pay for no thinking; from the second on it has all it may
 _AWAY = 16  # times as many answers are told together to who cannot be afforded
 _STALL = 3  # times (d + 1) answers without a gain: the others join early
-_IN_PLACE = 1e9  # answers for each column that no run has: who waits for them stands in for the first one
+IN_PLACE = 1e9  # answers for each column that no run has: who waits for them stands in for the first one
 _SURE = 0.9  # the confidence from which on who may lead does
 
 
@@ -111,10 +111,7 @@ class Hybrid(Turns):
         self.thought = self.evaluated = 0.0  # seconds
         self.timed = self.long = 0  # answers whose time is known, and those of them that took a millisecond
         self.paces = 0.0  # the sum of their times, in shares of what is long enough for the whole allowance
-        self.block, self.block_s = (
-            1,
-            np.inf,
-        )  # the largest number of rows in one call so far, and the time of a row in it
+        self.block, self.block_s = 1, np.inf  # the most rows in one call so far, and the time of a row in it
         self.queue: list[int] = []  # who still plays in this round
         self.start_child(0, self.budget, warm=False)
 
@@ -166,7 +163,7 @@ class Hybrid(Turns):
 
     def _stands_in(self, which: int) -> bool:
         """Whether a child is to play in the first one's place now."""
-        return self.gates[which] >= _IN_PLACE and not self._affords(0)
+        return self.gates[which] >= IN_PLACE and not self._affords(0)
 
     def order(self) -> list[int]:
         """Who is next in this round; then whoever plays, for rows that are wanted while those wait."""

@@ -362,14 +362,8 @@ class QuasiNewton(Phased):
         """Whether the parabola through slope and value is lowest so far from the point that another one pays there;
         the share is then that. What a point misses of the greatest drop is weighed with the d + 2 points of a step.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            here = self.point[self.columns]
-            rooms = np.where(
-                self.step > 0, (1.0 - here) / self.step, np.where(self.step < 0, -here / self.step, np.inf)
-            )
-        bend = -drop - self.share * self.slope
-        lowest = -0.5 * self.share**2 * self.slope / bend if bend > 0 else math.inf
-        share = min(lowest, float(rooms.min()), _FURTHER * self.share)
+        here = self.point[self.columns]
+        share = min(self.share * self._lowest(drop), room(self.step, -here, 1.0 - here), _FURTHER * self.share)
         if self.tries > _AGAIN or not share > 0 or (self.share / share - 1.0) ** 2 * (len(self.columns) + 2) < 1.0:
             return False
         self.share = share
@@ -390,15 +384,16 @@ class QuasiNewton(Phased):
 
     def _nearer(self, drop: float) -> None:
         """A nearer point: where the parabola through slope and value is lowest, within limits."""
-        cut = _CUTS[1]
-        if math.isfinite(drop):
-            bend = -drop - self.share * self.slope
-            cut = min(max(-0.5 * self.share * self.slope / bend, _CUTS[0]), _CUTS[1]) if bend > 0 else cut
-        self.share *= cut
+        self.share *= min(max(self._lowest(drop), _CUTS[0]), _CUTS[1]) if math.isfinite(drop) else _CUTS[1]
         if self.tries >= _TRIES or self.share * float(np.abs(self.step).max()) < _SHORTEST:
             self._stalled()
         else:
             self._try()
+
+    def _lowest(self, drop: float) -> float:
+        """Where the parabola through slope and value is lowest, in shares of the way to the point; inf: beyond all."""
+        bend = -drop - self.share * self.slope
+        return -0.5 * self.share * self.slope / bend if bend > 0 else math.inf
 
     def _good(self) -> int:
         """The place of the lowest point on the line that brings enough; -1: none does."""
@@ -438,7 +433,12 @@ def downhill(gradient: Floats, low: Floats, high: Floats) -> Floats:
     already; columns which are at theirs stay there.
     """
     down = np.where(((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0)), 0.0, -gradient)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        limits = np.where(down > 0, high / down, np.where(down < 0, low / down, math.inf))
-    share = float(limits.min(initial=math.inf))
+    share = room(down, low, high)
     return np.clip(share * down, low, high) if math.isfinite(share) else np.zeros(len(gradient))
+
+
+def room(step: Floats, low: Floats, high: Floats) -> float:
+    """How many times a step (d,) fits into low <= x <= high (d,) from 0, which is inside; inf: it has no length."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limits = np.where(step > 0, high / step, np.where(step < 0, low / step, math.inf))
+    return float(limits.min(initial=math.inf))
