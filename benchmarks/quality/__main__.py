@@ -3,8 +3,7 @@
     python -m benchmarks.quality run --solvers tw:auto,tw:bayesian --dims 5 --instances 1 --budget 20 --jobs 1
     python -m benchmarks.quality score --dims 5 --instances 1 --at 10,20 --solvers tw:auto,nlopt_bobyqa
     python -m benchmarks.quality references --suite practical --instances 1      (see `references`)
-    python -m benchmarks.quality overhead --dims 5,10 --budget 1100              (see `overhead`)
-    python -m benchmarks.quality report --instances 4-6                          (see `report`)
+    python -m benchmarks.quality report --run                                    (see `report`, `sections`)
     python -m benchmarks.quality versus-random --suite practical --solvers tw:auto,random --seeds 0-19   (see it)
     python -m benchmarks.quality learn                                           (see `learning`)
 
@@ -129,17 +128,11 @@ def references(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> None:
     """Write docs/benchmarks/answers.md anew."""
     from .report import write
+    from .sections import TAG, jobs
 
-    command = f"python -m benchmarks.quality report --tag {args.tag} --seeds {args.seeds}"
-    print(write(numbers(args.seeds), args.tag, command))
-
-
-def overhead(args: argparse.Namespace) -> None:
-    """Print the table of what a suggestion costs."""
-    from .overhead import overhead_table
-
-    lines = overhead_table(numbers(args.dims), args.budget, args.tag, numbers(args.seeds))
-    print("\n".join(lines) or "no traces of suite overhead here")
+    if args.run:
+        run_all([job for job in jobs(TAG) if not job.path.exists()], args.jobs, args.memory)
+    print(write(TAG, "python -m benchmarks.quality report --run"))
 
 
 def learn(args: argparse.Namespace) -> None:
@@ -167,7 +160,7 @@ def versus_random(args: argparse.Namespace) -> None:
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(prog="benchmarks.quality")
-    parser.add_argument("what", choices=("run", "score", "references", "overhead", "report", "learn", "versus-random"))
+    parser.add_argument("what", choices=("run", "score", "references", "report", "learn", "versus-random"))
     parser.add_argument("--solvers", default="")
     parser.add_argument("--suite", default="bbob")
     parser.add_argument("--functions", default="", help="numbers (1-24), or names of practical problems")
@@ -183,10 +176,10 @@ def main() -> None:
     parser.add_argument("--isolate", action="store_true", help="run: in a process of its own even with --jobs 1")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--per", action="store_true", help="score: log10 gap of every problem too")
-    parser.add_argument("--run", action="store_true", help="learn: first run what is missing")
+    parser.add_argument("--run", action="store_true", help="report, learn: first run what is missing")
     parser.add_argument("--scores", action="store_true", help="learn: from the scores that are kept, without traces")
     args = parser.parse_args()
-    doings = {"run": run, "score": score, "references": references, "overhead": overhead, "report": report}
+    doings = {"run": run, "score": score, "references": references, "report": report}
     doings["versus-random"] = versus_random
     (doings | {"learn": learn})[args.what](args)
 

@@ -1,21 +1,18 @@
 """What a suggestion costs: the solver's own CPU milliseconds per evaluation around the n-th, from traces of `overhead`.
 
-    python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --seeds 0-2 --limit 30 --isolate \\
-        --solvers ...
-    python -m benchmarks.quality overhead --dims 5,10,20 --budget 1100 --seeds 0-2 --tag now
-
 The objective is a valley that costs nothing; figures are medians over the seeds that come so far. A solver that is out
 of time has figures only for what it did in it.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from .running import TRACES, folder
-from .tasks import tasks_of
+from .running import folder
+from .sections import Section
 
 COUNTS = (50, 200, 500, 1000)
 
@@ -36,30 +33,23 @@ def _trace(path: Path) -> np.ndarray:
         return np.asarray(data["trace"])
 
 
-def overhead_table(dimensions: list[int], budget: int, tag: str, seeds: list[int]) -> list[str]:
-    """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces.
-
-    tag: one, or several with commas; a solver's figures are those of the first that has any.
-    """
+def overhead_table(section: Section, tag: str) -> list[str]:
+    """Lines of the table, the cheapest at n = 200 and the first dimension first; none where there are no traces."""
     found: dict[str, dict[tuple[int, int], float]] = {}
-    homes = [home for own in tag.split(",") for home in sorted(TRACES.glob(f"*@{own}"))]
-    for home in homes:
-        solver, _, own = home.name.rpartition("@")
-        for task in tasks_of("overhead", [], dimensions, []):
-            paths = [folder(solver, own, budget) / f"{task.key}_s{seed}.npz" for seed in seeds]
-            traces = [_trace(path) for path in paths if path.exists()]
-            for n in COUNTS if traces else ():
-                costs = [cost for trace in traces if not np.isnan(cost := cost_at(trace, n))]
-                cost = float(np.median(costs)) if costs else float("nan")
-                found.setdefault(solver, {}).setdefault((task.dimension, n), cost)
+    for solver, (task, _) in product(section.solvers, section.keys):
+        paths = [folder(solver, tag, section.budget) / f"{task.key}_s{seed}.npz" for seed in section.seeds]
+        traces = [_trace(path) for path in paths if path.exists()]
+        for n in COUNTS if traces else ():
+            costs = [cost for trace in traces if not np.isnan(cost := cost_at(trace, n))]
+            found.setdefault(solver, {})[task.dimension, n] = float(np.median(costs)) if costs else float("nan")
     if not found:
         return []
-    columns = [(d, n) for d in dimensions for n in COUNTS]
+    columns = [(d, n) for d in section.dimensions for n in COUNTS]
     lines = ["| ms per suggestion | " + " | ".join(f"d={d} n={n}" for d, n in columns) + " |"]
     lines.append("| --- |" + " ---: |" * len(columns))
 
     def place(solver: str) -> tuple[float, float]:
-        costs = [found[solver].get((dimensions[0], n), np.nan) for n in (200, 50)]
+        costs = [found[solver].get((section.dimensions[0], n), np.nan) for n in (200, 50)]
         return tuple(cost if np.isfinite(cost) else 1e9 for cost in costs)  # type: ignore[return-value]
 
     for solver in sorted(found, key=place):

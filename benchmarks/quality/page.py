@@ -19,18 +19,15 @@ dimension (20d: twenty times the number of parameters). How to read the tables:
 """
 
 
-def foot(seeds: list[int], versions: str, command: str) -> str:
+def foot(versions: str, command: str) -> str:
     """What was run, with what, and what to be careful about."""
     return f"""## How this was made, and what it does not say
 
-Instances 1 to 3 are those that constants are tuned on, 4 and above are held out: no constant was chosen by them. Seeds
-{", ".join(map(str, seeds))}. {versions}.
+Instances 1 to 3 are those that constants are tuned on, 4 and above are held out: no constant was chosen by them. Seed
+0, or 0 to 2 of each problem where a class has few. {versions}.
 
 ```
-python -m benchmarks.quality.environments classic nevergrad smac torch hebo
-python -m benchmarks.quality run --suite practical --instances 4 --budget 100 --solvers tw:auto,fcmaes_bite,random
-python -m benchmarks.quality run --suite bbob --dims 5 --instances 4 --budget 20 --solvers tw:auto,pybads,ng_ngopt
-python -m benchmarks.quality run --suite overhead --dims 5,10,20 --budget 1100 --limit 30 --seeds 0-2 --solvers tw:cmaes
+python -m benchmarks.quality.environments classic rustuna nevergrad smac torch hebo
 python -m benchmarks.quality.suggestions
 {command}
 ```

@@ -1,6 +1,7 @@
 """The page of answers, docs/benchmarks/answers.md, from the traces that are there; pictures and a small csv beside it.
 
-    python -m benchmarks.quality report --tag now
+    python -m benchmarks.quality report --run       runs what is missing first: hours, most of them the slow rivals'
+    python -m benchmarks.quality report
 
 For every class of problems it takes the solvers that have all of its runs (others are named as left out).
 """
@@ -9,27 +10,25 @@ from __future__ import annotations
 
 import csv
 import platform
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from .environments import ROOT
-from .loading import Class, Key, Run, load
+from .loading import Class, load
 from .overhead import overhead_table
 from .pictures import curves
 from .references import References
 from .running import TRACES
+from .sections import SECTIONS, THINKING, Section
 from .statistics import against_random, best_pair, mean_ranks, ratio_interval, wins
 from .suggestions import suggestion_lines
-from .tasks import PRACTICAL, tasks_of
+from .tasks import PRACTICAL
 from .weight import weight_table
 
 PAGE = ROOT / "docs" / "benchmarks" / "answers.md"
 IMAGES = ROOT / "docs" / "images"
-OVERHEAD = 1100
-"""Evaluations of the traces of suite `overhead`."""
 TABLE = ROOT / "benchmarks" / "results" / "answers.csv"
 PACKAGES = (
     "thalweg",
@@ -46,159 +45,34 @@ PACKAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A class of problems: which tasks, which budgets, and what is said about it.
-
-    instances: those of the page. No constant was chosen by COCO's instances from 4 on.
-    functions: numbers of COCO's functions or of the suite's problems; none: all.
-    ours: those of thalweg's strategies that are shown; none: all.
-    """
-
-    name: str
-    suite: str
-    dimensions: tuple[int, ...]
-    budget: int
-    ats: tuple[int, ...]
-    words: str
-    instances: tuple[int, ...] = (1,)
-    functions: tuple[int, ...] = ()
-    ours: tuple[str, ...] = ()
-
-
-PLANS = (
-    Plan(
-        "practical",
-        "practical",
-        (),
-        100,
-        (10, 20, 50, 100),
-        "Twenty problems a user would recognise; boxes for those that know boxes. `tw:auto` thinks no longer than "
-        "these quick evaluations are worth; `tw:auto?overhead=None` shows it where evaluations take seconds.",
-    ),
-    Plan("conditional", "conditional", (), 100, (10, 20, 50, 100), "Choices that bring their own parameters."),
-    Plan(
-        "constrained",
-        "constrained",
-        (),
-        100,
-        (10, 20, 50, 100),
-        "Designs with measured constraints; only feasible points count.",
-    ),
-    Plan(
-        "combinatorial",
-        "combinatorial",
-        (),
-        100,
-        (10, 20, 50, 100),
-        "Orders and subsets; random keys and flags for those that know boxes.",
-    ),
-    Plan(
-        "bbob",
-        "bbob",
-        (2, 5, 10),
-        100,
-        (10, 20, 50, 100),
-        "COCO's 24 noiseless functions in 2, 5 and 10 dimensions.",
-        (4, 5, 6),
-    ),
-    Plan("bbob-2d", "bbob", (2,), 100, (10, 20, 50, 100), "The same, 2 dimensions alone.", (4, 5, 6)),
-    Plan("bbob-5d", "bbob", (5,), 100, (10, 20, 50, 100), "The same, 5 dimensions alone.", (4, 5, 6)),
-    Plan("bbob-10d", "bbob", (10,), 100, (10, 20, 50, 100), "The same, 10 dimensions alone.", (4, 5, 6)),
-    Plan("bbob-mixint", "bbob-mixint", (5, 10), 30, (10, 20, 30), "COCO's 24 mixed-integer functions.", (4,)),
-    Plan(
-        "bbob-mixint-200d",
-        "bbob-mixint",
-        (5,),
-        200,
-        (50, 100, 200),
-        "The same for longer, 5 dimensions.",
-        (4,),
-    ),
-    Plan(
-        "bbob-5d-20d",
-        "bbob",
-        (5,),
-        20,
-        (5, 10, 20),
-        "Few evaluations, 5 dimensions: runs of their own at 20d, with rivals too slow for more.",
-        (4,),
-    ),
-    Plan(
-        "bbob-5d-20d-four",
-        "bbob",
-        (5,),
-        20,
-        (5, 10, 20),
-        "Four of these functions (1, 7, 13, 19), with the slowest rivals.",
-        (4,),
-        (1, 7, 13, 19),
-    ),
-    Plan(
-        "practical-20d",
-        "practical",
-        (),
-        20,
-        (5, 10, 20),
-        "The practical problems in runs of their own at 20d, with rivals too slow for more.",
-        ours=("tw:auto", "tw:bayesian"),
-    ),
-    Plan(
-        "conditional-50d",
-        "conditional",
-        (),
-        50,
-        (10, 20, 50),
-        "The conditional problems at 50d, with rivals too slow for more.",
-    ),
-    Plan(
-        "conditional-20d",
-        "conditional",
-        (),
-        20,
-        (5, 10, 20),
-        "The conditional problems at 20d, with rivals too slow for more.",
-    ),
-)
-
-
-def gather(plan: Plan, seeds: list[int], tag: str) -> tuple[Class, dict[str, int]]:
-    """(the class of all complete solvers, {solver left out: runs that it has}); tags: the first that has them."""
+def gather(section: Section, tag: str) -> tuple[Class, dict[str, int]]:
+    """(the class of all complete solvers, {solver left out: runs that it has})."""
     references = References()
-    functions = list(plan.functions or range(1, 25 if plan.suite not in PRACTICAL else 100))
-    keys: list[Key] = [
-        (task, seed)
-        for task in tasks_of(plan.suite, functions, list(plan.dimensions), list(plan.instances))
-        for seed in seeds
-    ]
-    runs: dict[str, dict[Key, Run]] = {}
-    partial: dict[str, int] = {}
-    for own in tag.split(","):
-        for home in sorted(TRACES.glob(f"*@{own}")):
-            solver = home.name.rsplit("@", 1)[0]
-            if solver in runs or (plan.ours and solver.startswith("tw:") and solver not in plan.ours):
-                continue
-            found = load(solver, plan.budget, keys, references, own)
-            if len(found) == len(keys):
-                runs[solver] = found
-            elif found:
-                partial[solver] = max(partial.get(solver, 0), len(found))
-    partial = {solver: count for solver, count in partial.items() if solver not in runs}
-    return Class(plan.suite, plan.budget, runs), partial
+    found = {solver: load(solver, section.budget, section.keys, references, tag) for solver in section.solvers}
+    runs = {solver: own for solver, own in found.items() if len(own) == len(section.keys)}
+    partial = {solver: len(own) for solver, own in found.items() if own and solver not in runs}
+    return Class(section.suite, section.budget, runs), partial
 
 
-def score_table(group: Class, plan: Plan) -> tuple[list[str], list[dict[str, object]]]:
+def score_table(group: Class, section: Section) -> tuple[list[str], list[dict[str, object]]]:
     """Lines of the table of scores, the best first, and rows for the csv."""
-    last = plan.ats[-1]
-    areas = {at: {solver: group.areas(solver, at) for solver in group.runs} for at in plan.ats}
+    last = section.ats[-1]
+    areas = {at: {solver: group.areas(solver, at) for solver in group.runs} for at in section.ats}
     relative = group.relative(last)
     ranks, leads = mean_ranks(areas[last]), wins(areas[last])
-    heads = [*(f"AUC {at}d" for at in plan.ats), f"relAUC {last}d", f"reached {last}d", "mean rank", "wins", "ms/eval"]
+    heads = [
+        *(f"AUC {at}d" for at in section.ats),
+        f"relAUC {last}d",
+        f"reached {last}d",
+        "mean rank",
+        "wins",
+        "ms/eval",
+    ]
     lines = ["| solver | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
     rows = []
     for solver in sorted(group.runs, key=lambda name: -float(areas[last][name].mean())):
-        row: dict[str, object] = {"class": plan.name, "solver": solver, "runs": len(group.keys)}
-        row |= {f"auc_{at}d": round(float(areas[at][solver].mean()), 4) for at in plan.ats}
+        row: dict[str, object] = {"class": section.name, "solver": solver, "runs": len(group.keys)}
+        row |= {f"auc_{at}d": round(float(areas[at][solver].mean()), 4) for at in section.ats}
         row["relauc"] = round(float(relative[solver].mean()), 3) if relative else ""
         row["reached"] = round(float(group.fractions(solver, last).mean()), 3)
         row |= {
@@ -214,15 +88,15 @@ def score_table(group: Class, plan: Plan) -> tuple[list[str], list[dict[str, obj
     return lines, rows
 
 
-def ratio_table(group: Class, plan: Plan) -> list[str]:
+def ratio_table(group: Class, section: Section) -> list[str]:
     """Lines: each of our strategies against the best rival of each budget, with 95 % intervals, and the best pair."""
     lines = [
-        "| ratio to the best rival | " + " | ".join(f"{at}d" for at in plan.ats) + " |",
-        "| --- |" + " ---: |" * len(plan.ats),
+        "| ratio to the best rival | " + " | ".join(f"{at}d" for at in section.ats) + " |",
+        "| --- |" + " ---: |" * len(section.ats),
     ]
     cells: dict[str, list[str]] = {solver: [] for solver in group.ours}
     named, pairs = [], []
-    for at in plan.ats:
+    for at in section.ats:
         areas = {solver: group.areas(solver, at) for solver in group.runs}
         rivals = {solver: areas[solver] for solver in group.rivals}
         best = max(rivals, key=lambda name: float(rivals[name].mean()))
@@ -238,21 +112,21 @@ def ratio_table(group: Class, plan: Plan) -> list[str]:
     return lines
 
 
-def time_table(group: Class, plan: Plan) -> list[str]:
+def time_table(group: Class, section: Section) -> list[str]:
     """Lines: AUC over time instead of evaluations, at several costs of one evaluation."""
     costs = (0.001, 0.01, 0.1, 1.0)
     lines = [
         "| AUC in equal time | " + " | ".join(f"{1e3 * cost:g} ms" for cost in costs) + " |",
         "| --- |" + " ---: |" * len(costs),
     ]
-    table = {s: [float(group.in_time(s, plan.ats[-1], cost).mean()) for cost in costs] for s in group.runs}
+    table = {s: [float(group.in_time(s, section.ats[-1], cost).mean()) for cost in costs] for s in group.runs}
     for solver in sorted(table, key=lambda name: -table[name][1]):
         name = f"**{solver}**" if solver.startswith("tw:") else solver
         lines.append(f"| {name} | " + " | ".join(f"{value:.4f}" for value in table[solver]) + " |")
     return lines
 
 
-def random_lines(group: Class, plan: Plan) -> list[str]:
+def random_lines(group: Class, section: Section) -> list[str]:
     """Lines: on which problems random search ends better or worse than ours, where there are enough seeds."""
     random = next((solver for solver in group.runs if solver.startswith("random")), None)
     problems = sorted({task.key for task, _ in group.keys})
@@ -288,24 +162,26 @@ def _listed(instances: tuple[int, ...]) -> str:
     return ", ".join(map(str, instances))
 
 
-def section(plan: Plan, seeds: list[int], tag: str) -> tuple[list[str], list[dict[str, object]]]:
+def section_lines(section: Section, tag: str) -> tuple[list[str], list[dict[str, object]]]:
     """The page's section of one class, and its rows of the csv; nothing where no rival has been run."""
-    group, partial = gather(plan, seeds, tag)
+    group, partial = gather(section, tag)
     if not group.rivals or not group.ours:
         return [], []
-    picture = IMAGES / f"answers-{plan.name}.png"
-    curves(group, plan.name, picture)
-    scores, rows = score_table(group, plan)
+    picture = IMAGES / f"answers-{section.name}.png"
+    curves(group, section.name, picture)
+    scores, rows = score_table(group, section)
     lines = [
-        f"## {plan.name}",
+        f"## {section.name}",
         "",
-        f"{plan.words} Instance(s) {_listed(plan.instances)}, {len(group.keys)} runs of each solver.",
+        f"{section.words} Instance(s) {_listed(section.instances)}, {len(group.keys)} runs of each solver.",
         "",
     ]
-    lines += [*scores, "", *ratio_table(group, plan), ""]
-    if plan.suite in PRACTICAL and all(run.trace.shape[1] > 2 for runs in group.runs.values() for run in runs.values()):
-        lines += [*time_table(group, plan), ""]
-    if found := random_lines(group, plan):
+    lines += [*scores, "", *ratio_table(group, section), ""]
+    if section.suite in PRACTICAL and all(
+        run.trace.shape[1] > 2 for runs in group.runs.values() for run in runs.values()
+    ):
+        lines += [*time_table(group, section), ""]
+    if found := random_lines(group, section):
         lines += [*found, ""]
     lines += [f"![Targets reached over evaluations](../images/{picture.name})", ""]
     failed = {solver: group.errors(solver) for solver in group.runs if group.errors(solver)}
@@ -314,24 +190,24 @@ def section(plan: Plan, seeds: list[int], tag: str) -> tuple[list[str], list[dic
     return [*lines, ""], rows
 
 
-def write(seeds: list[int], tag: str, command: str) -> Path:
+def write(tag: str, command: str) -> Path:
     """Write the page, the pictures and the csv."""
     from .page import HEAD, foot
 
     IMAGES.mkdir(parents=True, exist_ok=True)
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     lines, table = [HEAD], []
-    for plan in PLANS:
-        found, rows = section(plan, seeds, tag)
+    for section in SECTIONS:
+        found, rows = section_lines(section, tag)
         lines += found
         table += rows
-    if found := overhead_table([5, 10, 20], OVERHEAD, tag, [0, 1, 2]):
+    if found := overhead_table(THINKING, tag):
         lines += [
             "## What a suggestion costs",
             "",
-            "CPU milliseconds of the solver around its n-th evaluation: medians of three seeds (optuna_gp, ax and",
-            "smac_bb: one), of those that come so far in 30 s of CPU time. The machine was shared: figures of the same",
-            "solver differ by half from one hour to the next; optuna_gp, ax and smac_bb were run half an hour earlier.",
+            f"CPU milliseconds of the solver around its n-th evaluation: medians of {len(THINKING.seeds)} seeds, of",
+            f"those that come so far in {THINKING.limit_s:g} s of CPU time. The machine was shared: figures of the",
+            "same solver differ by half from one hour to the next.",
             "",
             *found,
             "",
@@ -348,7 +224,7 @@ def write(seeds: list[int], tag: str, command: str) -> Path:
         ]
     if not table:
         raise SystemExit(f"no class has runs of thalweg and of a rival under tag {tag!r} in {TRACES}")
-    PAGE.write_text("\n".join([*lines, foot(seeds, versions(), command)]) + "\n")
+    PAGE.write_text("\n".join([*lines, foot(versions(), command)]) + "\n")
     names = list(dict.fromkeys(name for row in table for name in row))
     with TABLE.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)

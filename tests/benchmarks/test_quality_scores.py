@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.quality import loading, overhead, running, tasks
 from benchmarks.quality.references import References
 from benchmarks.quality.running import Child, Job, run_one
 from benchmarks.quality.score import area, area_in_time, gap_at, reached
+from benchmarks.quality.sections import Section
 from benchmarks.quality.statistics import against_random, best_pair, holm, mean_ranks, ratio_interval, wins
 from benchmarks.quality.tasks import Spent, Task, open_task, tasks_of
 
@@ -201,13 +203,13 @@ def test_cost_per_suggestion_around_a_count():
     assert np.isnan(overhead.cost_at(trace, 299))
 
 
-def test_cost_is_the_median_of_the_seeds_that_come_so_far(traces, monkeypatch):
-    monkeypatch.setattr(overhead, "TRACES", traces)
+def test_cost_is_the_median_of_the_seeds_that_come_so_far(traces):
     for seed, (count, slow) in enumerate([(300, 1), (300, 2), (300, 9), (100, 4)]):
         job = Job("tw:de", "t", Task("overhead", "valley", 5, 1), 300, seed)
         job.path.parent.mkdir(parents=True, exist_ok=True)
         number = np.arange(1, count + 1)
         np.savez(job.path, trace=np.column_stack([number, np.zeros(count), 1e-3 * slow * number]))
-    *_, line = overhead.overhead_table([5], 300, "t", [0, 1, 2, 3])
+    section = Section("small", "overhead", (5,), 300, (), "", ("tw:de", "tw:cmaes"), seeds=(0, 1, 2, 3))
+    *_, line = overhead.overhead_table(section, "t")
     assert line == "| **tw:de** | 3 | 2 | - | - |"  # the fourth has a figure at 50 only
-    assert overhead.overhead_table([5], 300, "t", [7]) == []
+    assert overhead.overhead_table(replace(section, seeds=(7,)), "t") == []
