@@ -12,7 +12,10 @@ doi:10.1145/2739480.2754717. A line is left when only a valley much sharper than
 
 Beside the papers: samples of a line are kept as differences from the best point's value, so that they stay true, in a
 sum, when the best point moves in other columns. Whether the function is a sum is measured by exchanging columns between
-two low points a and b: then f(a with half of b's) + f(b with half of a's) = f(a) + f(b).
+two low points a and b: then f(a with half of b's) + f(b with half of a's) = f(a) + f(b). A line begins with the ends of
+the box and the vertex of the parabola through them, and is left at once where a parabola explains it: a bowl is known
+after three evaluations for each column, one column after the other. What rows that were under way together have found
+in different columns is joined in one row.
 """
 
 from __future__ import annotations
@@ -29,9 +32,11 @@ from ._seen import Seen
 
 _FIRST = 3  # samples of a line that do not depend on their values: itself, and the ends of the box
 _END = 0.05  # of the box: a sample that near to its end stands for it
-_LEAST = 5  # samples of a line before it may be left
+_LEAST = 5  # samples of a line before it may be left, unless a parabola explains it
+_EXPLAINED = 0.1  # of the gain that is searched for: the largest error of a parabola that explains a line
 _SHARPER = 4.0  # times the sharpest curvature seen: a valley that a line is not searched for
 _HIGHEST = 1e6  # times what is typical of a line: values above it are all the same
+_ROUNDING = 1e-12  # of what is typical of a line: gains below it are no gains
 _FINER = 0.01  # what the tolerance is multiplied by when all lines have been left
 _FINEST = 1e-9  # the last tolerance, and the narrowest interval
 _SAME = 0.03  # of the box: a better foreign point has not left its place in a column
@@ -39,7 +44,8 @@ _APART = 0.1  # of the box, in the column where it is most: low points farther a
 _LOW = 16  # low points that are remembered
 _TESTS = 2  # exchanges that must hold
 _HOLDS = 0.01  # the largest error of an exchange, in shares of the differences in it
-_CENTRE, _SWAP, _SCOUT = -1, -2, -3  # instead of a line: a first point, an exchange's, one to exchange with
+# instead of a line: a first point, an exchange's, one to exchange with, what several lines have found, a known sum
+_CENTRE, _SWAP, _SCOUT, _JOINED, _CHECK = -1, -2, -3, -4, -5
 
 
 @final
@@ -94,6 +100,9 @@ class Axes(Strategy):
         self.left = [False] * len(self.columns)
         self.queue: list[int] = []
         self.gained = False
+        self.joins = True  # what several lines have found has not yet been worse together
+        self.sum: bool | None = None  # whether samples of several lines add up; None: nobody knows since the last gain
+        self.expected = math.inf
 
     @property
     def confidence(self) -> float:
@@ -107,11 +116,11 @@ class Axes(Strategy):
 
     @property
     def stride(self) -> int:
-        """Samples of lines that do not depend on each other's answers."""
-        if self.held < _TESTS or math.isinf(self.height):
+        """Samples that do not depend on each other's answers: both ends of a line, then one of each line."""
+        if self.held < _TESTS or math.isinf(self.height) or not self.joins:
             return 1
         known = [len(places) for places, left in zip(self.places, self.left, strict=True) if not left]
-        return max(sum(max(_FIRST - count, 1) for count in known), 1)
+        return 2 if any(count <= _FIRST for count in known) else max(len(known), 1)
 
     @property
     def all_out(self) -> bool:
@@ -154,10 +163,20 @@ class Axes(Strategy):
             return self._exchange(n, _SWAP in busy)
         rows: list[Floats] = []
         lines: list[int] = []
+        if self.joins:
+            better = [line for line in range(len(self.places)) if line not in busy and self._better(line)]
+            if better and _JOINED not in busy:
+                rows, lines = [self._join(better)], [_JOINED]
+            busy.update(better)
         while len(rows) < n:
             line = self._turn(busy)
             if line < 0:
-                if lines or busy or not self._onwards():
+                if lines or busy:
+                    break
+                check = self._added()
+                if check is not None:
+                    return [check], [_CHECK]
+                if not self._onwards():
                     break
                 if math.isinf(self.height):
                     return [self.point], [_CENTRE]
@@ -166,12 +185,27 @@ class Axes(Strategy):
             if place is None:
                 self.left[line] = True
                 continue
-            row = self.point.copy()
-            row[self.columns[line]] = place
-            rows.append(row)
-            lines.append(line)
+            ends = self._ends(line)[: n - len(rows)]  # one is worth knowing whatever the other says
+            for at in ends if len(ends) > 1 else [place]:
+                row = self.point.copy()
+                row[self.columns[line]] = at
+                rows.append(row)
+                lines.append(line)
             busy.add(line)
         return rows, lines
+
+    def _better(self, line: int) -> bool:
+        """Whether the line has a sample that was better than the best point now is, from where it began."""
+        heights = self.heights[line]
+        return min(heights) < -_ROUNDING * max(abs(height) for height in heights if height < math.inf)
+
+    def _join(self, better: list[int]) -> Floats:
+        """The best point with the lowest samples of these lines."""
+        row = self.point.copy()
+        for line in better:
+            heights = self.heights[line]
+            row[self.columns[line]] = self.places[line][heights.index(min(heights))]
+        return row
 
     def _exchange(self, n: int, waiting: bool) -> tuple[list[Floats], list[int]]:
         """The best point with some columns of another low one, and the other way round."""
@@ -187,7 +221,14 @@ class Axes(Strategy):
         return rows, [_SWAP] * len(rows)
 
     def _turn(self, busy: set[int]) -> int:
-        """The line whose turn it is, of those that have no row out; -1: none."""
+        """The line whose turn it is, of those that have no row out; -1: none.
+
+        One that has begun goes on until a parabola may have explained it: what is known of few columns is a gain,
+        what is guessed of all is none.
+        """
+        for line, (places, left) in enumerate(zip(self.places, self.left, strict=True)):
+            if 1 < len(places) <= _FIRST and not left and line not in busy:
+                return line
         if all(line in busy for line in self.queue):
             waiting = [line for line, left in enumerate(self.left) if not left and line not in self.queue]
             self.queue += self.rng.permutation(np.array(waiting, dtype=np.int64)).tolist()
@@ -198,7 +239,7 @@ class Axes(Strategy):
 
     def _onwards(self) -> bool:
         """What to do when all lines have been left; False: nothing."""
-        if self.gained and not self.kept:  # no sum for certain: from another point lines may look otherwise
+        if self.gained and not (self.kept or self.sum):  # from another point lines may look otherwise
             self._sweep()
         elif self.share > _FINEST:
             self.share *= _FINER
@@ -211,18 +252,41 @@ class Axes(Strategy):
             self.ended = "no column has a better value"
         return not self.ended
 
+    def _added(self) -> Floats | None:
+        """A row that moves half of the columns away from the best point, to samples of their lines; None: no need.
+
+        In a sum their heights add up, and what is known of the lines stays true wherever the best point is.
+        """
+        if not self.gained or self.kept or self.sum is not None:
+            return None
+        self.sum = False
+        row, known = self.point.copy(), 0.0
+        movable = [line for line, heights in enumerate(self.heights) if len(heights) > 1]
+        if len(movable) < 2:
+            return None
+        for line in self.rng.permutation(np.array(movable))[: (len(movable) + 1) // 2].tolist():
+            height, at = min((height, i) for i, height in enumerate(self.heights[line]) if i)
+            known += height
+            row[self.columns[line]] = self.places[line][at]
+        self.expected = self.height + known
+        return row if 0 < known < math.inf else None
+
     # --- a line ---------------------------------------------------------------------------------------------------
+
+    def _ends(self, line: int) -> list[float]:
+        """The ends of the box that are far from every sample of the line, the farther one first."""
+        ends = [(min(self.places[line]), 0.0), (1.0 - max(self.places[line]), 1.0)]
+        return [end for far, end in sorted(ends, key=lambda item: -item[0]) if far > _END]
 
     def _place(self, line: int) -> float | None:
         """Where to sample a line next, None where it is not worth it."""
         places, heights = self.places[line], self.heights[line]
-        first, last = min(places), 1.0 - max(places)
-        if max(first, last) > _END:
-            return 0.0 if first >= last else 1.0
+        if ends := self._ends(line):
+            return ends[0]
         t, h = np.array(places), np.array(heights)
         typical = float(np.abs(h[np.isfinite(h)]).max())
         best = int(np.argmin(h))
-        if h[best] < -1e-12 * typical:  # better, in a sum: it was found before the best point moved in other columns
+        if h[best] < -_ROUNDING * typical:  # better, from where the line began
             heights.pop(best)
             return float(places.pop(best))
         order = np.argsort(t, kind="stable")
@@ -232,7 +296,17 @@ class Axes(Strategy):
         usable = width > max(1.01 * float(self.cells[line]), _FINEST)
         if not usable.any() or not spread:
             return None
-        return self._easiest(line, t, np.minimum(h / spread, _HIGHEST), np.where(usable, width, np.inf))
+        h = np.minimum(h / spread, _HIGHEST)
+        valid = np.isfinite(heights)[order]
+        if valid.sum() >= _FIRST:
+            vertex, gain, error, far = _parabola(t[valid], h[valid])
+            explained = far > _END and error <= _EXPLAINED * self.share
+            if explained and not gain > max(error, _ROUNDING):
+                return None
+            apart = float(np.abs(t - vertex).min())
+            if (explained or valid.sum() == _FIRST) and apart > max(1.01 * float(self.cells[line]), _FINEST):
+                return vertex
+        return self._easiest(line, t, h, np.where(usable, width, np.inf))
 
     def _easiest(self, line: int, t: Floats, h: Floats, width: Floats) -> float | None:
         """t: (k,) places in order; h: (k,) heights above the lowest, 1 is typical; width: (k - 1,) inf: too narrow.
@@ -260,14 +334,19 @@ class Axes(Strategy):
 
     def learn(self, answers: Answers) -> None:
         """Samples join their lines; where one is better, all lines go through it from now on."""
-        where = {ticket: (line, base) for ticket, line, base in self.out}
         for ticket, point, merit in zip(
             answers.tickets.tolist(), answers.points, answers.merit().tolist(), strict=True
         ):
-            line, base = where.pop(ticket)
+            at = next(i for i, out in enumerate(self.out) if out[0] == ticket)
+            _, line, base = self.out.pop(at)
             if line >= 0:
                 self._sample(line, point, merit, base)
                 continue
+            if line == _JOINED:
+                self._joined(point, merit, base)
+                continue
+            if line == _CHECK:
+                self.sum = abs(merit - self.expected) <= _HOLDS * (self.expected - base)
             self._move(point, merit)
             if line == _SWAP:
                 self.swaps.append(merit)
@@ -277,20 +356,40 @@ class Axes(Strategy):
                 self.point = self.problem.space.sample(1, self.rng)[0]
             if self.held < _TESTS:
                 self._remember(point, merit)
-        self.out = [(ticket, *item) for ticket, item in where.items()]
 
     def _sample(self, line: int, point: Floats, merit: float, base: float) -> None:
         if self.seen.on and np.delete(point != self.point, self.columns[line]).any():  # changed, to be a new one
             self._move(point, merit)
             return
         place, gain = float(point[self.columns[line]]), self.height - merit
-        if gain > 0:
+        if gain > 0 and (base == self.height or not self.joins):  # else it is joined with what was found meanwhile
             self.gained, self.point, self.height = True, point.copy(), merit
+            self._raise(line, gain)
             self.places[line].insert(0, place)
-            self.heights[line] = [0.0, *(height + gain for height in self.heights[line])]
+            self.heights[line].insert(0, 0.0)
         else:
             self.places[line].append(place)
             self.heights[line].append(merit - base if merit < INFEASIBLE else math.inf)
+
+    def _raise(self, line: int, gain: float) -> None:
+        """The best point has become so much better along the line: samples of it, also those under way, are so much
+        higher above it."""
+        self.heights[line] = [height + gain for height in self.heights[line]]
+        self.out = [(ticket, other, base - gain if other == line else base) for ticket, other, base in self.out]
+
+    def _joined(self, point: Floats, merit: float, base: float) -> None:
+        """All those lines go through their better places, where they are better together; else one after the other."""
+        self.joins = merit < base
+        if not merit < self.height:  # what was found meanwhile is joined with it in another row
+            return
+        self.gained, self.point, self.height = True, point.copy(), merit
+        for line, place in enumerate(point[self.columns].tolist()):
+            places = self.places[line]
+            if place != places[0] and place in places:
+                at = places.index(place)
+                self._raise(line, -self.heights[line][at])
+                places.insert(0, places.pop(at))
+                self.heights[line].insert(0, self.heights[line].pop(at))
 
     def _judge(self) -> None:
         """Whether the exchange shows a sum."""
@@ -340,3 +439,24 @@ class Axes(Strategy):
             else:
                 places.insert(0, place)
                 heights.insert(0, 0.0)
+
+
+def _parabola(t: Floats, h: Floats) -> tuple[float, float, float, float]:
+    """(Where in the box a parabola is lowest, how far below the lowest sample, its largest error at the samples, how
+    far another sample is from those that it goes through).
+
+    t: (k,) places in order, k >= 3; h: (k,) heights. It goes through both ends and the sample farthest from them.
+    """
+    middle = 1 + int(np.argmax(np.minimum(t - t[0], t[-1] - t)[1:-1]))
+    u, v, w = through = t[[0, middle, -1]]
+    first, second = (h[middle] - h[0]) / (v - u), (h[-1] - h[middle]) / (w - v)
+    bend = (second - first) / (w - u)
+
+    def at(x: Floats) -> Floats:
+        heights: Floats = h[0] + (x - u) * (first + bend * (x - v))
+        return heights
+
+    places = np.array([u, w] if bend <= 0 else [u, w, min(max(0.5 * (u + v) - first / (2.0 * bend), u), w)])
+    best = int(np.argmin(at(places)))
+    far = float(np.abs(t[:, None] - through).min(axis=1).max())
+    return float(places[best]), float(h.min() - at(places)[best]), float(np.abs(at(t) - h).max()), far
