@@ -46,9 +46,7 @@ def seeds(seed: int, numbers: Ints) -> Ints:
 
 def total(seconds: Floats) -> float:
     """The sum of seconds (k,), those that are known; a few are summed faster as a list."""
-    if len(seconds) <= FEW:
-        return float(sum([spent for spent in seconds.tolist() if not math.isnan(spent)]))
-    spent = float(seconds.sum())
+    spent = float(sum(seconds.tolist()) if len(seconds) <= FEW else seconds.sum())
     return float(np.nansum(seconds)) if math.isnan(spent) else spent
 
 

@@ -153,7 +153,10 @@ def _one_finishing(parts: Sequence[Finishing]) -> Finishing:
 
 def _join(parts: Sequence[Any], counts: Sequence[int], nothing: Callable[[int], Any] | None) -> Any:
     """The parts as one column, None where all are None. nothing: what None stands for in some of them."""
-    if all(part is None for part in parts):
+    for part in parts:
+        if part is not None:
+            break
+    else:
         return None
     if nothing is not None:
         parts = [nothing(count) if part is None else part for part, count in zip(parts, counts, strict=True)]
