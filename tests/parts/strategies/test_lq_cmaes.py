@@ -7,6 +7,8 @@ from thalweg.core.batch import INFEASIBLE
 from thalweg.core.errors import StrategyError
 from thalweg.core.problem import Problem
 from thalweg.core.space import Space
+from thalweg.numerics import blas
+from thalweg.parts.strategies._cma import Normal
 from thalweg.parts.strategies._lq_model import Surrogate
 from thalweg.parts.strategies.cmaes import CMAES
 from thalweg.parts.strategies.lq_cmaes import LqCMAES
@@ -154,6 +156,24 @@ def test_without_restarts_it_ends_and_says_why():
     points, found = run(strategy, cube(3), bowl, 2000, batch=1)
     assert strategy.done and "converged" in strategy.why
     assert found.min() < 1e-12 and len(points) < 250
+
+
+def test_models_are_made_with_one_blas_thread(monkeypatch):
+    switches = blas._switches(blas._loaded())
+    if not switches:
+        pytest.skip("no OpenBLAS in this process")
+    seen, fit, sample = set(), Surrogate.fit, Normal.sample
+    monkeypatch.setattr(Surrogate, "fit", lambda *given: seen.add(switches[0][0]()) or fit(*given))
+    monkeypatch.setattr(Normal, "sample", lambda *given: seen.add(switches[0][0]()) or sample(*given))
+    before = [get() for get, _ in switches]
+    try:
+        for _, put in switches:
+            put(2)
+        run(LqCMAES(), cube(4), rosenbrock, 60, seed=1, batch=1)
+        assert seen == {1} and switches[0][0]() == 2
+    finally:
+        for (_, put), count in zip(switches, before, strict=True):
+            put(count)
 
 
 def test_restarts_share_the_budget_and_find_other_basins():

@@ -34,6 +34,7 @@ import numpy as np
 from ...core.batch import Answers, Floats
 from ...core.errors import StrategyError
 from ...core.strategy import Abilities, Strategy
+from ...numerics.blas import one_thread
 from ._cma import Normal
 from ._lq_model import Surrogate, inverse_of, newest
 from ._seen import Seen
@@ -165,12 +166,13 @@ class LqCMAES(Strategy):
 
     def propose(self, n: int) -> Floats:
         """Candidates in the model's order."""
-        if not self.open:
-            self._open()
-        elif self.given.all():
-            self._leave()
-            if self.ended:
-                return self.candidates[:0]
+        with one_thread():  # sums are not the same with two, and take far longer where others use the cores
+            if not self.open:
+                self._open()
+            elif self.given.all():
+                self._leave()
+                if self.ended:
+                    return self.candidates[:0]
         rows = np.array([row for row in self.order if not self.given[row]][:n], dtype=np.int64)
         points, kept = self.seen.fresh(self.candidates[rows], self.problem.space, self.rng)
         self.given[rows] = True
@@ -254,11 +256,12 @@ class LqCMAES(Strategy):
                     self.candidates[row] = answers.points[i]
                     moved.append(row)
         self.places = [(ticket, *place) for ticket, place in where.items()]
-        if moved:
-            rows = np.array(moved)
-            self.normal.place(rows, self.candidates[rows][:, self.columns])
-        if self.open:
-            self._advance()
+        with one_thread():
+            if moved:
+                rows = np.array(moved)
+                self.normal.place(rows, self.candidates[rows][:, self.columns])
+            if self.open:
+                self._advance()
 
     def _welcome(self, point: Floats, merit: float) -> list[int]:
         """A late answer of this run: a good one takes the place of the last candidate that nobody has asked for."""
