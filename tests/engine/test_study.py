@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ def height(p):
 
 
 def by_hand(**how):
-    return tw.Study(SPACE, strategy="de", seed=0, **how)
+    return tw.Study(SPACE, **{"strategy": "de", "seed": 0, **how})
 
 
 # --- ask and tell -----------------------------------------------------------------------------------------------------
@@ -104,6 +105,19 @@ def test_twice_unknown_and_in_one_call_twice():
         study.tell([second, second], [1.0, 1.0])
     study.tell(second, 2.0)
     assert [trial.value for trial in study.trials] == [1.0, 2.0]
+
+
+def test_a_trial_of_another_study_with_the_same_number_is_refused_and_a_copy_of_its_own_is_not():
+    ours, other = by_hand(), by_hand(seed=5)
+    (mine,), (theirs,) = ours.ask(1), other.ask(1)
+    assert mine.number == theirs.number
+    with pytest.raises(OutOfOrder, match="is it of another study"):
+        ours.tell(theirs, 1.0)
+    assert ours.trials == [] and ours._hand.pending
+    ours.tell(pickle.loads(pickle.dumps(mine)), 1.0)
+    theirs.params.clear()  # what became of them does not matter: it is the very one that was given
+    other.tell(theirs, 2.0)
+    assert ours.trials[0].value == 1.0 and other.trials[0].value == 2.0
 
 
 def test_failures_are_told_as_nan_none_or_an_exception():

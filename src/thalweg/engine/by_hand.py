@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from numbers import Real
 from typing import Any
 
@@ -29,6 +30,8 @@ class ByHand:
         self._session = session
         self._asked: dict[int, tuple[Chunk, int]] = {}
         """Number -> the rows it was asked for with, and which one of them it is."""
+        self._given: dict[int, Trial] = {}
+        """Number -> what was given for it."""
         self._reader = Target(_nothing, session.problem)
 
     def ask(self, n: int) -> list[Trial]:
@@ -49,7 +52,9 @@ class ByHand:
                 continue
             for row, number in enumerate(opened.numbers.tolist()):
                 self._asked[number] = opened, row
-            trials += self._session.history.trials(opened.numbers)
+            given = self._session.history.trials(opened.numbers)
+            self._given.update((trial.number, trial) for trial in given)
+            trials += given
         return trials
 
     @property
@@ -119,6 +124,7 @@ class ByHand:
                     f"trial {number} is not waiting for an answer: it was not asked for here, or told already"
                 )
             seen.add(number)
+        self._refuse_others(trials)
         read = [self._read(raw) for raw in values]
         done = 0
         for chunk in self._told(numbers):
@@ -126,9 +132,25 @@ class ByHand:
             spent = None if seconds is None else np.array(seconds[rows], dtype=np.float64)
             self._session.record(chunk, self._outcomes(read[rows], spent), beside=True)
             for number in numbers[rows]:  # those that could not be recorded may be told again
-                del self._asked[number]
+                del self._asked[number], self._given[number]
             self._session.conclude(chunk)
             done = rows.stop
+
+    def _refuse_others(self, trials: Sequence[Trial]) -> None:
+        """Trials of other studies have the same numbers as ours, and their values would stand beside our parameters.
+
+        The very object that was given is ours, whatever has become of its parameters; a copy has the same ones.
+        """
+        for trial in trials:
+            if trial is self._given[trial.number]:
+                continue
+            chunk, row = self._asked[trial.number]
+            ours = self._session.history.trials(chunk.numbers[row : row + 1])[0]
+            if not _same(trial.params, ours.params):
+                raise OutOfOrder(
+                    f"trial {trial.number} was asked for here with {ours.params!r:.200}, but the one that is told has "
+                    f"{trial.params!r:.200}: is it of another study?"
+                )
 
     def _told(self, numbers: list[int]) -> list[Chunk]:
         """The rows of these trials, in this order; those that are alike together, for one transaction."""
@@ -213,6 +235,20 @@ class ByHand:
 
 
 _DONE, _FAILED = int(Status.DONE), int(Status.FAILED)  # an enum's members take NumPy ten times as long
+
+
+def _same(told: Any, ours: Any) -> bool:
+    """Whether the parameters are the same; objects that only equal themselves count as the same as their copies."""
+    if is_dataclass(ours) and is_dataclass(told):
+        told, ours = vars(told), vars(ours)
+    if isinstance(ours, Mapping):
+        return isinstance(told, Mapping) and all(key in told and _same(told[key], ours[key]) for key in ours)
+    if getattr(type(ours), "__eq__", None) is object.__eq__:
+        return True
+    try:
+        return bool(np.all(np.asarray(told == ours)))
+    except Exception:  # whatever a foreign class does when it is compared
+        return True
 
 
 def _listed(given: Any, call: str, what: str) -> list[Any]:

@@ -341,7 +341,7 @@ class Study:
 
         Raises:
             StoreError: they could not be recorded; they may be told again.
-            OutOfOrder: a trial that was not asked for, or told already.
+            OutOfOrder: a trial that was not asked for here, or told already.
             ObjectiveError: something that is not a value; nothing is told then.
         """
         self._must_rest("tell")
