@@ -271,6 +271,14 @@ def test_twins(space):
     twins_agree(QuasiNewton, Problem(space()), bowl)
 
 
+def test_enormous_values_give_no_warnings():
+    def steps(points):
+        return np.where(np.sin(37 * (points * 10 - 5) @ np.arange(1, 6)) > 0, 1.7e308, -1.7e308)
+
+    with np.errstate(over="raise"):
+        assert len(run(QuasiNewton(), cube(5), steps, 80, seed=0, batch=1)[0]) == 80
+
+
 def test_options_must_make_sense():
     with pytest.raises(StrategyError, match="x0"):
         QuasiNewton(x0=[0.5]).start(cube(2), 0)

@@ -265,7 +265,8 @@ class QuasiNewton(Phased):
         if not self.iterations:
             return np.full(d, _DIFFERENCE[1])
         curves = np.maximum(np.diagonal(self.secants.hessian), 1e-300)
-        return np.asarray(np.clip(2.0 * np.sqrt(_EPSILON * abs(self.height) / curves), *_DIFFERENCE))
+        with np.errstate(over="ignore"):  # enormous heights: the widest
+            return np.asarray(np.clip(2.0 * np.sqrt(_EPSILON * abs(self.height) / curves), *_DIFFERENCE))
 
     def _gradient(self) -> Floats:
         """(d,) from the differences (Nocedal & Wright, eq. 8.1 and 8.7); 0 along columns that say nothing."""
