@@ -346,8 +346,8 @@ def test_views_of_choices_and_orders():
     apart = ((hot[:, None] - hot[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(apart, option[:, None] != option[None])
     view = View.of(ordered())
-    assert view.features(ordered().sample(3, np.random.default_rng(1))).shape == (3, 11)
-    assert view.count == 7  # each item of the subset, and one for the order
+    assert view.features(ordered().sample(3, np.random.default_rng(1))).shape == (3, 31)
+    assert view.count == 9  # each item of the subset, and three for the order
     assert not view.is_smooth
 
 

@@ -61,11 +61,15 @@ _GRADIENTS: Plan = ["handover", [one("quadratic"), one("quasi_newton", restarts=
 _COLUMNS = one("axes", tested=True, restarts=False)
 _NEAR = one("lq_cmaes", sigma=0.1)
 _SCOUTS = one("lhs", end=0.5)  # out of a place that is bad for all columns together, such as all turbines on one spot
-_GAUSSIAN_S, _GAUSSIAN_ORDER_S = 1.2e-2, 2e-2
+_GAUSSIAN_S = 1.2e-2
 
 
 def _quadratic_s(size: Size) -> float:
     return 5e-4 + 2.5e-6 * size.dimension**2
+
+
+def _order_s(size: Size) -> float:
+    return 1.2e-2 + 2e-5 * size.dimension**2  # its model sees all pairs of items
 
 
 def _lq_s(size: Size) -> float:
@@ -148,9 +152,9 @@ PLANS: dict[str, Named] = {
     "annealing": Named(one("annealing")),
     # orders and subsets
     "model_neighbours": Named(
-        hybrid([one("bayesian"), one("genetic"), one("annealing")], [0, 15, 15], [True, False, False]),
-        "a Gaussian process, then crossover and annealing too",
-        lambda _: [_GAUSSIAN_ORDER_S, 0.0, 0.0],
+        hybrid([one("bayesian"), one("annealing")], [0, 15], [True, False]),
+        "a Gaussian process, then annealing too",
+        lambda size: [_order_s(size), 0.0],
     ),
 }
 

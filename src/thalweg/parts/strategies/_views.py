@@ -1,9 +1,8 @@
 """What a surrogate model sees of a space, and the neighbours of a point in its discrete columns.
 
 Features (n, F), centred at 0, each in a group that shares a lengthscale: columns with a distance as they are;
-unordered choices as one column per option (two options are always equally far apart); the keys of a permutation, which
-snapped are the items' positions, as one group; the keys of a subset (in or out) each by itself. Columns with one value
-are left out.
+unordered choices as one column per option (two options are always equally far apart); the keys of a permutation as
+three groups (see `_orders`); the keys of a subset (in or out) each by itself. Columns with one value are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 
 from ...core.batch import Floats, Ints
 from ...core.parameter import CONTINUOUS, ORDERED
+from . import _orders
 from ._operators import Columns, cell_centres
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class View:
         for _, count in onehot:
             groups += [groups[-1] + 1 if groups else 0] * count
         for block in orders:
-            groups += [groups[-1] + 1 if groups else 0] * len(block)
+            for width in _orders.widths(len(block)):
+                groups += [groups[-1] + 1 if groups else 0] * width
         return cls(plain, smooth, onehot, orders, columns.masks, flat, values, wide, np.array(groups, dtype=np.int64))
 
     @property
@@ -87,9 +88,7 @@ class View:
             option = np.minimum((points[:, column] * levels).astype(np.int64), levels - 1)
             # two different options are at distance 1
             parts.append(np.sqrt(0.5) * (option[:, None] == np.arange(levels)))
-        for block in self.orders:
-            # so that two random orders are about as far apart as two random points of a cube of three columns
-            parts.append((points[:, block] - 0.5) * np.sqrt(3.0 / len(block)))
+        parts += [_orders.features(points[:, block]) for block in self.orders]
         return np.concatenate(parts, axis=1)
 
     def neighbours(self, points: Floats, rng: np.random.Generator, most: int = 96) -> tuple[Floats, Ints]:
@@ -160,17 +159,8 @@ def _changed(point: Floats, columns: Ints, values: Floats) -> Floats:
 
 
 def _moves(point: Floats, block: Ints, rng: np.random.Generator) -> Floats:
-    """(k, D) orders one step away: two items exchanged, or one put elsewhere; at most 64 of each."""
-    size = len(block)
-    i, j = np.triu_indices(size, 1)
-    if len(i) > 64:
-        kept = rng.choice(len(i), 64, replace=False)
-        i, j = i[kept], j[kept]
-    swaps = np.repeat(point[None], len(i), axis=0)
-    at = np.arange(len(i))
-    swaps[at, block[i]], swaps[at, block[j]] = point[block[j]], point[block[i]]
-    shifts = np.repeat(point[None], len(i), axis=0)
-    # between two ranks: snapping puts it there
-    beside = np.where(point[block[j]] > point[block[i]], 0.5, -0.5) / size
-    shifts[at, block[i]] = np.clip(point[block[j]] + beside, 0.0, 1.0)
-    return np.concatenate([swaps, shifts])
+    """(k, D) orders of one block one step away."""
+    keys = _orders.neighbours(point[block], rng)
+    rows = np.repeat(point[None], len(keys), axis=0)
+    rows[:, block] = keys
+    return rows

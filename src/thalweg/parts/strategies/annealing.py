@@ -13,7 +13,9 @@ not improved the best for long goes on from the best or another chain's point, h
 Aldous, U. Vazirani, FOCS 1994).
 
 Moves by type: continuous columns Cauchy steps folded at the faces; ordered discrete columns whole cells; unordered
-choices another option; orders swap, reverse or move items; subsets one item in or out.
+choices another option; orders swap, reverse or move items, mostly in the way that led to better points so far; subsets
+one item in or out. Where there are orders, one chain is the rule, and it begins less hot: after 250 to 5000 moves it
+is ahead of four chains on round trips, flow shops, linear orderings and assignments of 20 to 100 items.
 """
 
 from __future__ import annotations
@@ -25,34 +27,41 @@ import numpy as np
 from ...core.batch import Answers, Floats, Ints, Mask
 from ...core.errors import StrategyError
 from ...core.strategy import Abilities, Strategy
-from ._operators import Columns, flip, insert_keys, redraw, reverse_keys, step, swap_keys
+from ._operators import Columns, flip, redraw, step
+from ._orders import MOVES, Credit
 from ._seen import Seen
 
 _HOT, _COLD = 1.0, 1e-3  # relative temperatures of a cycle's ends
+_WARM = 0.05  # where there are orders
+_CHAINS = 4
+_EXCHANGED = 0.4  # of the moves in subsets: one item in and one out
 _LEAST = 1e-9  # of a continuous column: the smallest width of a move
 
 
 class Annealing(Strategy):
     """Simulated annealing for any space; at home where moves between neighbours mean something (orders, integers).
 
-    chains: chains side by side, each with one move under way, or more where there are more workers.
+    chains: chains side by side, each with one move under way, or more where there are more workers; None: 4, or 1
+        where there are orders.
     cycle: accepted-or-not moves per chain from hot to cold; None: the budget's share of a chain, at most 50 per column.
     """
 
     abilities = Abilities(learns_foreign=True)
 
-    def __init__(self, *, chains: int = 4, cycle: int | None = None) -> None:
-        if chains < 1:
+    def __init__(self, *, chains: int | None = None, cycle: int | None = None) -> None:
+        if chains is not None and chains < 1:
             raise StrategyError(f"chains: at least one is expected, got {chains!r}")
         if cycle is not None and cycle < 2:
             raise StrategyError(f"cycle: at least two moves from hot to cold are expected, got {cycle!r}")
-        self.chains, self.cycle = int(chains), cycle
+        self.wanted_chains, self.cycle = chains, cycle
 
     def begin(self) -> None:
         """Chains begin at random points (the first in the middle) unless foreign points are known by then."""
+        self._sort_columns()
+        self.chains = int(self.wanted_chains or (1 if self.orders or len(self.masks) else _CHAINS))
+        self.hot = _WARM if self.orders else _HOT
         k, d = self.chains, self.dimension
         space = self.problem.space
-        self._sort_columns()
         wanted = 50 * max(d, 1)
         share = wanted if self.budget is None else max(int(0.9 * self.budget / k), 10)
         self.moves = self.cycle or max(min(wanted, share), 10)
@@ -76,6 +85,10 @@ class Annealing(Strategy):
         self.extra: Ints = np.empty(0, dtype=np.int64)
         self.extra_rows: Ints = np.empty(0, dtype=np.int64)
         self.extra_touched: Mask = np.empty((0, d), dtype=np.bool_)
+        # of orders: the kind of each chain's move, of second moves, and how well each kind did
+        self.kinds: Ints = np.full(k, -1)
+        self.extra_kinds: Ints = np.empty(0, dtype=np.int64)
+        self.credit = Credit.fresh()
 
     def _sort_columns(self) -> None:
         columns = Columns.of(self.problem.space)
@@ -141,16 +154,18 @@ class Annealing(Strategy):
         """Moves of the chains with the fewest under way, which have moves under way already."""
         count = np.bincount(self.extra_rows, minlength=self.chains)
         rows = np.argsort(count, kind="stable")[:n]
-        touched = self.touched[rows].copy()
+        touched, kinds = self.touched[rows].copy(), self.kinds[rows].copy()
         known = np.isfinite(self.merits[rows])
         points = self._moved(rows)
         self.touched[rows], touched = touched, self.touched[rows].copy()
+        self.kinds[rows], kinds = kinds, self.kinds[rows].copy()
         if not known.all():  # nothing is known of where these chains are: another place is as good
             points[~known] = self.problem.space.sample(int((~known).sum()), self.rng)
         points, kept = self.seen.fresh(points, self.problem.space, self.rng)
         self.extra = np.append(self.extra, self.next_ticket + np.arange(len(points)))
         self.extra_rows = np.append(self.extra_rows, rows[kept])
         self.extra_touched = np.concatenate([self.extra_touched, touched[kept]])
+        self.extra_kinds = np.append(self.extra_kinds, kinds[kept])
         return points
 
     def _place(self, rows: Ints) -> None:
@@ -163,7 +178,7 @@ class Annealing(Strategy):
     def _heat(self) -> Floats:
         """(chains,) relative temperatures, falling geometrically over a cycle."""
         share = np.minimum(self.ages / self.moves, 1.0)
-        return np.asarray(_HOT * (_COLD / _HOT) ** share)
+        return np.asarray(self.hot * (_COLD / self.hot) ** share)
 
     def _moved(self, rows: Ints) -> Floats:
         """(k, D) a neighbour of each chain's point: one column mostly, more while hot."""
@@ -179,10 +194,13 @@ class Annealing(Strategy):
         hit[:, self.genes] = chosen[:, : len(self.genes)]
         self.touched[rows] = hit
         self._move_columns(points, hit, heat)
+        self.kinds[rows] = -1
         for i, columns in enumerate(self.orders):
             which = np.flatnonzero(chosen[:, len(self.genes) + i])
             if len(which):
-                points[np.ix_(which, columns)] = self._move_order(points[np.ix_(which, columns)])
+                kind = self.credit.choose(rng)
+                points[np.ix_(which, columns)] = MOVES[kind](points[np.ix_(which, columns)], rng)
+                self.kinds[rows[which]] = kind
         return points
 
     def _move_columns(self, points: Floats, hit: Mask, heat: Floats) -> None:
@@ -200,11 +218,17 @@ class Annealing(Strategy):
             levels = self.levels[self.unordered]
             points[:, self.unordered] = redraw(points[:, self.unordered], levels, rng, hit[:, self.unordered])
         if len(self.masks):
-            points[:, self.masks] = flip(points[:, self.masks], hit[:, self.masks])
+            points[:, self.masks] = flip(points[:, self.masks], self._exchanged(points, hit)[:, self.masks])
 
-    def _move_order(self, keys: Floats) -> Floats:
-        kind = self.rng.integers(3)
-        return (swap_keys, reverse_keys, insert_keys)[kind](keys, self.rng)
+    def _exchanged(self, points: Floats, hit: Mask) -> Mask:
+        """(k, D) `hit`, and in some rows where one item goes in or out another one that goes the other way."""
+        hit, masks = hit.copy(), self.masks
+        for row in np.flatnonzero(hit[:, masks].any(axis=1) & (self.rng.random(len(hit)) < _EXCHANGED)):
+            inside = points[row, masks] > 0.5
+            others = np.flatnonzero(inside != inside[hit[row, masks].argmax()])
+            if len(others):
+                hit[row, masks[others[self.rng.integers(len(others))]]] = True
+        return hit
 
     # --- acceptance -----------------------------------------------------------------------------------------------
 
@@ -216,18 +240,19 @@ class Annealing(Strategy):
             row = chain_of.get(ticket)
             if row is not None:
                 self.tickets[row] = -1
-                self._judge(row, self.touched[row], answers.points[i], merits[i])
+                self._judge(row, self.touched[row], answers.points[i], merits[i], int(self.kinds[row]))
                 continue
             at = int(np.searchsorted(self.extra, ticket))
             row, touched = int(self.extra_rows[at]), self.extra_touched[at]
             self.extra, self.extra_rows = np.delete(self.extra, at), np.delete(self.extra_rows, at)
             self.extra_touched = np.delete(self.extra_touched, at, axis=0)
+            kind, self.extra_kinds = int(self.extra_kinds[at]), np.delete(self.extra_kinds, at)
             if self.started[row]:
-                self._judge(row, touched, answers.points[i], merits[i])
+                self._judge(row, touched, answers.points[i], merits[i], kind)
             elif merits[i] < self.best:  # the chain begins anew elsewhere
                 self.best, self.best_point = merits[i], answers.points[i].copy()
 
-    def _judge(self, row: int, touched: Mask, point: Floats, merit: float) -> None:
+    def _judge(self, row: int, touched: Mask, point: Floats, merit: float, kind: int) -> None:
         self.since[row] += 1
         age = int(self.ages[row]) + 1
         self.ages[row] = age
@@ -238,8 +263,10 @@ class Annealing(Strategy):
             self.rise += (rise - self.rise) / min(self.rises, 50)
         accepted = merit <= old
         if not accepted and merit < math.inf:
-            heat = _HOT * (_COLD / _HOT) ** min(age / self.moves, 1.0)
+            heat = self.hot * (_COLD / self.hot) ** min(age / self.moves, 1.0)
             accepted = self.rng.random() < math.exp(-min(rise / max(heat * self.rise, 1e-300), 700.0))
+        if kind >= 0 and old < math.inf:
+            self.credit.hear(kind, merit < old)
         if accepted:
             self.points[row], self.merits[row] = point, merit
         self._adapt(touched, accepted)

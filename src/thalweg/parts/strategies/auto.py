@@ -147,13 +147,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         lambda f: f.keys > 0 and f.dimension <= _WIDE,
         "model_neighbours",
-        "orders or subsets: a Gaussian process learns which neighbours matter in few evaluations; crossover, which "
-        "keeps neighbours together, and annealing go on from there",
+        "orders or subsets: a Gaussian process learns what matters in few evaluations, places, pairs or neighbours; "
+        "annealing, which changes a point by one move at a time, goes on from there",
     ),
     Rule(
         lambda f: f.keys > 0,
-        "genetic",
-        "long orders or subsets: crossover keeps neighbours together, which differences of columns do not",
+        "annealing",
+        "long orders or subsets: one move at a time from a good point is ahead of any population",
     ),
     Rule(
         lambda f: f.noisy and f.dimension <= _WIDE,
