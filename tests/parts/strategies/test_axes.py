@@ -247,6 +247,35 @@ def test_a_state_continues_identically():
 def test_options_are_checked():
     with pytest.raises(StrategyError, match=r"tolerance is a share in \(0, 1\), got 0"):
         Axes(tolerance=0)
+    with pytest.raises(StrategyError, match=r"holds is a share in \(0, 1\), got 1"):
+        Axes(holds=1)
+
+
+def test_between_ends_that_are_alike_there_may_be_something_better():
+    """From a point at the ends of the box, where foreign ones often lie."""
+
+    def alike(u):
+        return (4.0 * u * (1.0 - u) * (0.2 - np.sin(np.pi * u) ** 2)).sum(axis=1)
+
+    problem = Problem(cube(3).space)
+    strategy = Axes(restarts=False)
+    strategy.start(problem, 0, 60)
+    corner = np.array([[0.0, 1.0, 0.0]])
+    strategy.tell(foreign(corner, alike(corner)))
+    points, values = run(strategy, problem, alike, 60, batch=1, start=False)
+    assert np.abs(points[np.argmin(values)] - 0.5).max() < 0.01
+
+
+def test_an_exchange_holds_as_far_as_is_said():
+    def nearly(u):
+        return ((u - 0.3) ** 2).sum(axis=1) + 0.1 * u[:, 0] * u[:, 1]
+
+    ended = {}
+    for holds in (1e-4, 0.3):
+        strategy = Axes(tested=True, restarts=False, holds=holds)
+        run(strategy, Problem(cube(2).space), nearly, 30, batch=1)
+        ended[holds] = strategy.why == "columns are not independent"
+    assert ended == {1e-4: True, 0.3: False}
 
 
 def test_golden_run():

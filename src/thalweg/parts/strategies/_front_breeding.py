@@ -10,8 +10,9 @@ from ...core.batch import Floats, Ints, Mask
 from ...core.space import Space
 from ...numerics.dominance import crowded
 
-MODELS, FRONT, WILD = range(3)
-"""Where a proposal comes from. WILD: from parents that descend from no proposal of a model."""
+MODELS, FRONT, WILD, LINES = range(4)
+"""Where a proposal comes from. WILD: from parents that descend from no proposal of a model. LINES: their turns
+are not by gains."""
 ELSEWHERE = -1
 """The first design, and foreign points."""
 
@@ -58,7 +59,7 @@ class Turns:
         """Proposals with tickets (k,) gained (k,): remembered, and slowly forgotten."""
         sources = self.sources_of(tickets)
         for row in np.argsort(tickets, kind="stable").tolist():
-            if (source := int(sources[row])) != ELSEWHERE:
+            if (source := int(sources[row])) not in (ELSEWHERE, LINES):
                 self.gains[source] = _MEMORY * self.gains[source] + (1.0 - _MEMORY) * gained[row]
 
     def returned(self, tickets: Ints) -> None:

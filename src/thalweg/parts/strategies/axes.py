@@ -43,7 +43,6 @@ _SAME = 0.03  # of the box: a better foreign point has not left its place in a c
 _APART = 0.1  # of the box, in the column where it is most: low points farther apart may be of different valleys
 _LOW = 16  # low points that are remembered
 _TESTS = 2  # exchanges that must hold
-_HOLDS = 0.01  # the largest error of an exchange, in shares of the differences in it
 # instead of a line: a first point, an exchange's, one to exchange with, what several lines have found, a known sum
 _CENTRE, _SWAP, _SCOUT, _JOINED, _CHECK = -1, -2, -3, -4, -5
 
@@ -54,20 +53,26 @@ class Axes(Strategy):
 
     tolerance: the gain that is searched for first, in shares of a line's median height above its lowest sample.
     tested: exchange columns between two low points first, and end where that shows that columns are not independent.
+    holds: the largest error of an exchange between columns that are independent, in shares of the differences in it.
     restarts: from a random point on when the finest search has found nothing more; False: it is done.
 
     `confidence` is one less the error of the exchanges, from when they have held until all lines have been left once.
 
     Raises:
-        StrategyError: a tolerance outside (0, 1).
+        StrategyError: a tolerance, or holds, outside (0, 1).
     """
 
     abilities = Abilities(learns_foreign=True)
 
-    def __init__(self, *, tolerance: float = 0.01, tested: bool = False, restarts: bool = True) -> None:
+    def __init__(
+        self, *, tolerance: float = 0.01, tested: bool = False, restarts: bool = True, holds: float = 0.01
+    ) -> None:
         if not 0 < tolerance < 1:
             raise StrategyError(f"axes: tolerance is a share in (0, 1), got {tolerance!r}")
-        self.tolerance, self.tested, self.restarts = float(tolerance), bool(tested), bool(restarts)
+        if not 0 < holds < 1:
+            raise StrategyError(f"axes: holds is a share in (0, 1), got {holds!r}")
+        self.tolerance, self.holds = float(tolerance), float(holds)
+        self.tested, self.restarts = bool(tested), bool(restarts)
 
     def begin(self) -> None:
         """The first point is asked for at the first ask, when foreign ones may be known."""
@@ -294,8 +299,11 @@ class Axes(Strategy):
         spread = float(np.median(h)) or typical
         width = np.diff(t)
         usable = width > max(1.01 * float(self.cells[line]), _FINEST)
-        if not usable.any() or not spread:
+        if not usable.any() or (not spread and len(t) >= _FIRST):
             return None
+        if not spread:  # both ends may be alike, and what is between them not
+            at = int(np.argmax(np.where(usable, width, 0.0)))
+            return float(t[at] + width[at] * self.rng.uniform(0.4, 0.6))
         h = np.minimum(h / spread, _HIGHEST)
         valid = np.isfinite(heights)[order]
         if valid.sum() >= _FIRST:
@@ -346,7 +354,7 @@ class Axes(Strategy):
                 self._joined(point, merit, base)
                 continue
             if line == _CHECK:
-                self.sum = abs(merit - self.expected) <= _HOLDS * (self.expected - base)
+                self.sum = abs(merit - self.expected) <= self.holds * (self.expected - base)
             self._move(point, merit)
             if line == _SWAP:
                 self.swaps.append(merit)
@@ -398,7 +406,7 @@ class Axes(Strategy):
         scale = abs(other) + abs(one) + abs(two)
         error = abs(one + two - other) / scale if 0 < scale < INFEASIBLE else math.inf
         self.held += 1
-        if not error <= _HOLDS:
+        if not error <= self.holds:
             self.ended = "columns are not independent"
         self.kept = 1.0 - error if self.held == 1 else min(self.kept, 1.0 - error)
 
