@@ -51,8 +51,8 @@ Where values jump from plateau to plateau (`tree`: which columns a split may see
 third of the error's variance, and the rest is luck: runs of one solver differ by a tenth. In the second half of the
 budget models, children of the front, and children of a herd that knows no models gain about as much for each
 evaluation. The latter two find the pieces of `dtlz7`'s front, and leave `wfg9`'s local front, where models stay. Many
-local fronts (`zdt4`) are left behind where they are made of bumps along each column, which the models learn, or all
-but one or two of them are; on `dtlz1` that is begun, and not finished in this budget.
+local fronts (`zdt4`, `dtlz1`) are made of bumps along each column: the models learn that they are there, and line
+searches of the sum of the objectives lead out of them ([decision 18](../decisions/0018-lines-before-models-of-a-front.md)).
 
 Problems out of {count}, and ratios; shares below 0.01 count as 0.01 in them.
 
