@@ -3,7 +3,7 @@ import pytest
 from driving import ALL_SPACES, answer, bowl, conditional, cube, finite, foreign, mixed, run, torture, twins_agree
 
 from golden import check_golden
-from thalweg.core.choices import Choice
+from thalweg.core.choices import Choice, Subset
 from thalweg.core.errors import StrategyError
 from thalweg.core.parameter import Float
 from thalweg.core.problem import Problem
@@ -163,3 +163,19 @@ def test_few_candidates_where_there_are_cells_and_some_from_anywhere_where_there
         )
         strategy.ask(1)
         assert np.flatnonzero(judged[0].any(axis=1)).tolist() == elsewhere
+
+
+def test_items_of_a_subset_are_in_or_out():
+    """Not somewhere between; the worth of forty items, of which more than eight cost what they bring."""
+    worth = np.random.default_rng(0).normal(size=40)
+    problem = Problem(Space({"kept": Subset(range(len(worth)))}))
+
+    def values(u):
+        kept = u > 0.5
+        return (kept @ worth + 3.0 * np.maximum(kept.sum(axis=1) - 8, 0))[:, None]
+
+    strategy = TPE()
+    strategy.start(problem, 0)
+    assert strategy.layout.labels.tolist() == list(range(40)) and set(strategy.layout.counts.tolist()) == {2}
+    ends = [float(run(TPE(), problem, values, 400, batch=1, seed=seed)[1].min()) for seed in range(5)]
+    assert np.median(ends) < 0.78 * np.sort(worth)[:8].sum()  # as reals between: .69

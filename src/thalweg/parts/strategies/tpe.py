@@ -28,6 +28,7 @@ from ...core.parameter import ORDERED, UNORDERED
 from ...core.strategy import Abilities, Strategy
 from ...numerics.parzen import LEAST_WIDTH, Layout, Parzen
 from ...numerics.quasi_random import latin_hypercube
+from ._operators import Columns
 from ._seen import Seen
 
 _GOOD = 25  # at most so many answers make the good density
@@ -66,8 +67,10 @@ class TPE(Strategy):
     def begin(self) -> None:
         """No answers yet."""
         space = self.problem.space
-        levels = np.asarray(space.levels)
+        levels, masks = np.array(space.levels), Columns.of(space).masks
+        levels[masks] = 2  # an item is in or out: a key between them means nothing
         labelled = (space.kinds == UNORDERED) | ((space.kinds == ORDERED) & (levels == 2))
+        labelled[masks] = True
         labelled &= levels > 1
         smooth = np.flatnonzero(~labelled & (levels > 1))
         cells = np.where(space.kinds == ORDERED, _CELL / levels, 0.0)[smooth]
