@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from driving import cube, run, twins_agree
+from driving import answer, cube, run
 
+from thalweg.core import plain
 from thalweg.core.batch import FOREIGN, Answers
 from thalweg.core.problem import Problem, objectives_of
 from thalweg.parts.strategies._front_lines import Lines, Spread, search_of, weights_of
@@ -40,19 +41,28 @@ def known(problem, values, count=30):
 
 
 def test_a_front_behind_many_valleys_is_reached():
-    points, _ = run(ParetoBayesian(), several(), shared, 240, batch=1, seed=3)
-    assert factor(points).min() < 1.5  # the next valley is at 1.8; models alone end above 3
+    # the next valley is at 1.8; models alone end above 3
+    runs = [run(ParetoBayesian(), several(), shared, 240, batch=1, seed=seed)[0] for seed in (2, 3, 4)]
+    assert np.median([factor(points).min() for points in runs]) < 1.5
 
 
 def test_a_twin_continues_in_the_middle_of_lines():
-    begun = []
-
-    def make():
-        begun.append(ParetoBayesian())
-        return begun[-1]
-
-    twins_agree(make, several(), shared, before=26, after=3, batch=3)
-    assert all(strategy.lines.begun for strategy in begun)
+    problem, one, two = several(), ParetoBayesian(), ParetoBayesian()
+    for strategy in (one, two):
+        strategy.start(problem, 11, 400)
+    while not one.lines.begun and one.next_ticket < 200:
+        one.tell(answer(problem, one.ask(3), shared))
+    one.tell(answer(problem, one.ask(3), shared))
+    waiting = answer(problem, one.ask(3), shared)
+    assert one.lines.goes_on(one.along) and len(one.lines.tickets) > 0
+    two.restore(plain.decode(plain.encode(one.state())))
+    for strategy in (one, two):
+        strategy.tell(waiting)
+    for _ in range(4):
+        left, right = one.ask(3), two.ask(3)
+        assert left.points.tolist() == right.points.tolist()
+        one.tell(answer(problem, left, shared))
+        two.tell(answer(problem, right, shared))
 
 
 def test_a_sum_of_objectives_is_searched_and_what_is_none_is_left():
