@@ -52,7 +52,8 @@ third of the error's variance, and the rest is luck: runs of one solver differ b
 budget models, children of the front, and children of a herd that knows no models gain about as much for each
 evaluation. The latter two find the pieces of `dtlz7`'s front, and leave `wfg9`'s local front, where models stay. Many
 local fronts (`zdt4`, `dtlz1`) are made of bumps along each column: the models learn that they are there, and line
-searches of the sum of the objectives lead out of them ([decision 18](../decisions/0018-lines-before-models-of-a-front.md)).
+searches of the sum of the objectives lead out of them
+([decision 18](../decisions/0018-lines-before-models-of-a-front.md)).
 
 Problems out of {count}, and ratios; shares below 0.01 count as 0.01 in them.
 
