@@ -134,6 +134,19 @@ def torture(strategy: Strategy, space: Space, *, seed=3, rounds=60, objectives=1
     return count
 
 
+def go_on_alike(one: Strategy, two: Strategy, problem: Problem, values, rounds: int, batch: int) -> None:
+    """Both propose the same rows, and are told the same, in each of the rounds."""
+    for _ in range(rounds):
+        a, b = one.ask(batch), two.ask(batch)
+        np.testing.assert_array_equal(a.tickets, b.tickets)
+        np.testing.assert_array_equal(a.points, b.points)
+        if not len(a):
+            break
+        answers = answer(problem, a, values)
+        one.tell(answers)
+        two.tell(answers)
+
+
 def twins_agree(make, problem: Problem, values, *, before=5, after=8, batch=5, seed=11) -> None:
     """A twin restored from the stored form of the state, with rows pending, proposes the same from then on."""
     from thalweg.core import plain
@@ -158,12 +171,4 @@ def twins_agree(make, problem: Problem, values, *, before=5, after=8, batch=5, s
     for strategy in (one, two):
         if pending is not None:
             strategy.tell(pending)
-    for _ in range(after):
-        a, b = one.ask(batch), two.ask(batch)
-        np.testing.assert_array_equal(a.tickets, b.tickets)
-        np.testing.assert_array_equal(a.points, b.points)
-        if not len(a):
-            break
-        answers = answer(problem, a, values)
-        one.tell(answers)
-        two.tell(answers)
+    go_on_alike(one, two, problem, values, after, batch)

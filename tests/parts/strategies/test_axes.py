@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from driving import answer, cube, foreign, mixed, rosenbrock, run, torture
+from driving import answer, cube, foreign, go_on_alike, mixed, rosenbrock, run, torture
 
 from golden import check_golden
 from thalweg.core import plain
@@ -237,11 +237,7 @@ def test_a_state_continues_identically():
         two.restore(plain.decode(plain.encode(one.state())))
         for strategy in (one, two):
             strategy.tell(answer(problem, waiting, valleys))
-        for _ in range(10):
-            left, right = one.ask(3), two.ask(3)
-            assert left.points.tolist() == right.points.tolist()
-            one.tell(answer(problem, left, valleys))
-            two.tell(answer(problem, right, valleys))
+        go_on_alike(one, two, problem, valleys, 10, 3)
 
 
 def test_options_are_checked():

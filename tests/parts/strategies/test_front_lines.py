@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from driving import answer, cube, run
+from driving import answer, cube, go_on_alike, run
 
 from thalweg.core import plain
 from thalweg.core.batch import FOREIGN, Answers
@@ -58,11 +58,7 @@ def test_a_twin_continues_in_the_middle_of_lines():
     two.restore(plain.decode(plain.encode(one.state())))
     for strategy in (one, two):
         strategy.tell(waiting)
-    for _ in range(4):
-        left, right = one.ask(3), two.ask(3)
-        assert left.points.tolist() == right.points.tolist()
-        one.tell(answer(problem, left, shared))
-        two.tell(answer(problem, right, shared))
+    go_on_alike(one, two, problem, shared, 4, 3)
 
 
 def test_a_sum_of_objectives_is_searched_and_what_is_none_is_left():
